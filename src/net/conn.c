@@ -1,0 +1,735 @@
+/*
+ * Stream sockets on a loop; see net/conn.h for the contract. One thread at a time owns a
+ * connection. There is one function for each way a connection can change: deliver() is the only
+ * caller of on_data(), fail() the only beginning of the end, update_read() the only place that
+ * registers for reading.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/panic.h"
+
+#define PAUSED_POLL_MAX     1024
+#define LAST_READS_MAX      16
+#define LINGER_READ_MAX     (1024 * 1024)
+/* Output that came in pieces is kept in a buffer no larger than this once it is empty. */
+#define IDLE_CAPACITY_MAX   2048
+
+struct conn {
+	struct loop *loop;
+	int fd;
+	const struct conn_handler *handler;
+	void *context;
+
+	struct event read_event;
+	struct event write_event;
+	struct bytes in;  /* offered and not consumed */
+	struct bytes out; /* accepted and not sent */
+
+	bool is_connecting;
+	bool is_paused;
+	bool is_read_armed;
+	bool is_write_armed;
+	bool is_drain_due; /* on_drained() is owed once `out` is empty */
+	bool has_failed;   /* on_closed() is owed or was called */
+	bool is_destroyed;
+	bool is_finishing;
+	enum conn_end end;
+	int error;
+
+	usec linger_until;
+	size_t linger_read;
+	uint64_t total_in;
+	uint64_t total_out;
+	struct loop_deferred failure; /* calls report_failure() */
+	struct loop_deferred redelivery;
+	struct list_node paused_node;
+};
+
+/* This thread's paused connections, for conn_check_paused(). */
+static _Thread_local struct list paused;
+
+static void on_readable(evutil_socket_t fd, short what, void *context);
+static void on_writable(evutil_socket_t fd, short what, void *context);
+
+/* --- registration --- */
+
+static void watch_paused(struct conn *conn, bool watch)
+{
+	if (paused.head.next == NULL)
+		list_init(&paused);
+	if (watch && !list_contains_node(&conn->paused_node))
+		list_push_back(&paused, &conn->paused_node);
+	else if (!watch && list_contains_node(&conn->paused_node))
+		list_remove(&paused, &conn->paused_node);
+}
+
+/* Makes the registration for reading what the flags say. */
+static void update_read(struct conn *conn)
+{
+	bool want = conn->loop && !conn->is_paused && !conn->has_failed && !conn->is_destroyed &&
+		    !conn->is_connecting;
+
+	if (want != conn->is_read_armed) {
+		if (want)
+			event_add(&conn->read_event, NULL);
+		else
+			event_del(&conn->read_event);
+		conn->is_read_armed = want;
+	}
+	watch_paused(conn, conn->loop && conn->is_paused && !conn->has_failed &&
+				   !conn->is_destroyed);
+}
+
+static void update_write(struct conn *conn)
+{
+	bool want = conn->loop && bytes_length(&conn->out) > 0 && !conn->has_failed &&
+		    !conn->is_destroyed && !conn->is_connecting;
+
+	if (want == conn->is_write_armed)
+		return;
+	if (want)
+		event_add(&conn->write_event, NULL);
+	else
+		event_del(&conn->write_event);
+	conn->is_write_armed = want;
+}
+
+/* --- the end --- */
+
+static void read_the_rest(struct conn *conn);
+
+static void report_failure(void *context)
+{
+	struct conn *conn = context;
+
+	if (conn->is_finishing) {
+		conn_destroy(&conn);
+		return;
+	}
+	read_the_rest(conn);
+	if (!conn->is_destroyed)
+		conn->handler->on_closed(conn->context, conn->end, conn->error);
+}
+
+/* Notes that the connection is over; its user hears of it from the loop. */
+static void fail(struct conn *conn, enum conn_end end, int error)
+{
+	if (conn->has_failed || conn->is_destroyed)
+		return;
+	conn->has_failed = true;
+	conn->end = end;
+	conn->error = error;
+	update_read(conn);
+	update_write(conn);
+	if (conn->is_connecting)
+		event_del(&conn->write_event);
+	loop_defer(conn->loop, &conn->failure, report_failure, conn);
+}
+
+/* --- input --- */
+
+/* Gives the memory of an empty buffer back, so that an idle connection costs little. */
+static void shrink(struct bytes *buffer)
+{
+	if (bytes_length(buffer) == 0 && buffer->capacity > 0)
+		bytes_free(buffer);
+}
+
+/* May more be offered to the owner of now? It changes when a log-in becomes a session. */
+static bool may_offer(const struct conn *conn)
+{
+	return !conn->is_destroyed && !conn->is_paused && conn->loop;
+}
+
+/*
+ * Offers bytes until all are used or the owner wants more than there are; how many were used. An
+ * owner that leaves some and used some is asked again: it may have made room for another owner.
+ */
+static size_t offer(struct conn *conn, const uint8_t *data, size_t length)
+{
+	size_t at = 0;
+	size_t used;
+
+	while (at < length && may_offer(conn)) {
+		used = conn->handler->on_data(conn->context, data + at, length - at);
+		ASSERT(used <= length - at);
+		if (conn->is_destroyed || used == 0)
+			break;
+		at += used;
+	}
+	return at;
+}
+
+/*
+ * Offers what is kept; what is used is dropped. The owner may drop some of it itself
+ * (conn_consume()) only outside on_data().
+ */
+static void deliver_kept(struct conn *conn)
+{
+	size_t used = offer(conn, bytes_begin(&conn->in), bytes_length(&conn->in));
+
+	if (conn->is_destroyed)
+		return;
+	bytes_consume(&conn->in, used);
+	shrink(&conn->in);
+}
+
+/* Offers fresh bytes; the unused ones are kept. */
+static void deliver(struct conn *conn, const uint8_t *data, size_t length)
+{
+	size_t used = 0;
+
+	conn->total_in += length;
+	if (bytes_length(&conn->in) > 0) {
+		if (!bytes_append(&conn->in, data, length))
+			fail(conn, CONN_END_ERROR, ENOMEM);
+		else if (may_offer(conn))
+			deliver_kept(conn);
+		return;
+	}
+	if (may_offer(conn))
+		used = offer(conn, data, length);
+	if (conn->is_destroyed)
+		return;
+	if (used < length && !bytes_append(&conn->in, data + used, length - used))
+		fail(conn, CONN_END_ERROR, ENOMEM);
+}
+
+static ssize_t receive(struct conn *conn)
+{
+	ssize_t got;
+
+	do {
+		got = recv(conn->fd, loop_scratch(conn->loop), LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+	} while (got == -1 && errno == EINTR);
+	return got;
+}
+
+/*
+ * A peer that ends a connection often says why first (a server's FATAL). When our own sending
+ * failed, that may still lie unread.
+ */
+static void read_the_rest(struct conn *conn)
+{
+	if (conn->end != CONN_END_ERROR || conn->is_paused || conn->is_connecting)
+		return;
+	for (int i = 0; i < LAST_READS_MAX && !conn->is_destroyed; i++) {
+		ssize_t got = receive(conn);
+
+		if (got <= 0)
+			return;
+		deliver(conn, loop_scratch(conn->loop), (size_t)got);
+	}
+}
+
+static void linger_on(struct conn *conn, size_t length)
+{
+	conn->linger_read += length;
+	if (conn->linger_read > LINGER_READ_MAX || clock_now() > conn->linger_until)
+		conn_destroy(&conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct conn *conn = context;
+	ssize_t got;
+
+	(void)fd;
+	if (conn->is_destroyed || conn->has_failed)
+		return;
+	if (what & EV_TIMEOUT) {
+		conn_destroy(&conn); /* only a finishing one has a time-out */
+		return;
+	}
+	got = receive(conn);
+	if (got == -1) {
+		if (errno != EAGAIN && errno != EWOULDBLOCK)
+			fail(conn, CONN_END_ERROR, errno);
+	} else if (got == 0) {
+		fail(conn, CONN_END_EOF, 0);
+	} else if (conn->is_finishing) {
+		linger_on(conn, (size_t)got);
+	} else {
+		deliver(conn, loop_scratch(conn->loop), (size_t)got);
+	}
+}
+
+static void redeliver(void *context)
+{
+	struct conn *conn = context;
+
+	if (conn->is_destroyed || conn->is_paused)
+		return;
+	deliver_kept(conn);
+	if (!conn->is_destroyed)
+		update_read(conn);
+}
+
+void conn_pause(struct conn *conn)
+{
+	conn->is_paused = true;
+	update_read(conn);
+}
+
+void conn_resume(struct conn *conn)
+{
+	if (!conn->is_paused)
+		return;
+	conn->is_paused = false;
+	if (bytes_length(&conn->in) > 0 && conn->loop)
+		loop_defer(conn->loop, &conn->redelivery, redeliver, conn);
+	else
+		update_read(conn);
+}
+
+bool conn_is_paused(const struct conn *conn)
+{
+	return conn->is_paused;
+}
+
+const uint8_t *conn_input(struct conn *conn, size_t *length_out)
+{
+	*length_out = bytes_length(&conn->in);
+	return bytes_begin(&conn->in);
+}
+
+void conn_consume(struct conn *conn, size_t length)
+{
+	ASSERT(length <= bytes_length(&conn->in));
+	bytes_consume(&conn->in, length);
+	shrink(&conn->in);
+}
+
+void conn_check_paused(void)
+{
+	static _Thread_local struct pollfd polled[PAUSED_POLL_MAX];
+	static _Thread_local struct conn *conns[PAUSED_POLL_MAX];
+	nfds_t count = 0;
+
+	if (paused.head.next == NULL || list_is_empty(&paused))
+		return;
+	LIST_EACH(&paused, node)
+	{
+		if (count == PAUSED_POLL_MAX)
+			break;
+		conns[count] = LIST_ENTRY(node, struct conn, paused_node);
+		polled[count].fd = conns[count]->fd;
+		polled[count].events = POLLRDHUP;
+		count++;
+	}
+	if (poll(polled, count, 0) <= 0)
+		return;
+	for (nfds_t i = 0; i < count; i++) {
+		if (polled[i].revents & (POLLERR | POLLNVAL))
+			fail(conns[i], CONN_END_ERROR, ECONNRESET);
+		else if (polled[i].revents & (POLLHUP | POLLRDHUP))
+			fail(conns[i], CONN_END_EOF, 0);
+	}
+	/* The looked-at ones go to the end, so that more than PAUSED_POLL_MAX all get their turn. */
+	for (nfds_t i = 0; i < count && count == PAUSED_POLL_MAX; i++) {
+		if (!list_contains_node(&conns[i]->paused_node))
+			continue;
+		list_remove(&paused, &conns[i]->paused_node);
+		list_push_back(&paused, &conns[i]->paused_node);
+	}
+}
+
+/* --- output --- */
+
+/* Hands bytes to the kernel; how many it took. A failure is noted and takes them all. */
+static size_t transmit(struct conn *conn, const uint8_t *data, size_t length)
+{
+	size_t sent = 0;
+
+	while (sent < length) {
+		ssize_t n = send(conn->fd, data + sent, length - sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n == -1) {
+			fail(conn, CONN_END_ERROR, errno);
+			return length;
+		}
+		sent += (size_t)n;
+	}
+	conn->total_out += sent;
+	return sent;
+}
+
+static bool can_send(const struct conn *conn)
+{
+	return !conn->has_failed && !conn->is_destroyed;
+}
+
+void conn_queue(struct conn *conn, const void *data, size_t length)
+{
+	if (can_send(conn) && !bytes_append(&conn->out, data, length))
+		fail(conn, CONN_END_ERROR, ENOMEM);
+}
+
+void conn_flush(struct conn *conn)
+{
+	size_t length = bytes_length(&conn->out);
+
+	if (!can_send(conn) || conn->is_connecting || !conn->loop)
+		return;
+	if (conn->out.failed) { /* a builder ran out of memory: the stream has a hole */
+		fail(conn, CONN_END_ERROR, ENOMEM);
+		return;
+	}
+	if (length > 0 && !conn->is_write_armed)
+		bytes_consume(&conn->out, transmit(conn, bytes_begin(&conn->out), length));
+	if (bytes_length(&conn->out) > 0)
+		conn->is_drain_due = true;
+	else if (conn->out.capacity > IDLE_CAPACITY_MAX)
+		bytes_free(&conn->out);
+	update_write(conn);
+}
+
+void conn_send(struct conn *conn, const void *data, size_t length)
+{
+	size_t sent;
+
+	if (!can_send(conn))
+		return;
+	if (bytes_length(&conn->out) > 0 || conn->is_connecting || !conn->loop) {
+		conn_queue(conn, data, length);
+		conn_flush(conn);
+		return;
+	}
+	sent = transmit(conn, data, length);
+	if (sent < length) {
+		conn_queue(conn, (const uint8_t *)data + sent, length - sent);
+		conn->is_drain_due = true;
+		update_write(conn);
+	}
+}
+
+size_t conn_unsent(const struct conn *conn)
+{
+	return bytes_length(&conn->out);
+}
+
+struct bytes *conn_out(struct conn *conn)
+{
+	return &conn->out;
+}
+
+static void shut_down_or_go(struct conn *conn)
+{
+	if (shutdown(conn->fd, SHUT_WR) == -1)
+		conn_destroy(&conn);
+}
+
+static void on_connect_result(struct conn *conn, short what)
+{
+	int error = 0;
+	socklen_t length = sizeof(error);
+
+	if (what & EV_TIMEOUT) {
+		fail(conn, CONN_END_TIMEOUT, ETIMEDOUT);
+		return;
+	}
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1)
+		error = errno;
+	if (error) {
+		fail(conn, CONN_END_ERROR, error);
+		return;
+	}
+	conn->is_connecting = false;
+	event_del(&conn->write_event);
+	event_assign(&conn->write_event, loop_base(conn->loop), conn->fd, EV_WRITE | EV_PERSIST,
+		     on_writable, conn);
+	update_read(conn);
+	conn->handler->on_connected(conn->context);
+	if (!conn->is_destroyed)
+		conn_flush(conn);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	struct conn *conn = context;
+
+	(void)fd;
+	if (conn->is_destroyed || conn->has_failed)
+		return;
+	if (conn->is_connecting) {
+		on_connect_result(conn, what);
+		return;
+	}
+	bytes_consume(&conn->out,
+		      transmit(conn, bytes_begin(&conn->out), bytes_length(&conn->out)));
+	update_write(conn);
+	if (conn->has_failed || bytes_length(&conn->out) > 0)
+		return;
+	shrink(&conn->out);
+	if (conn->is_finishing) {
+		shut_down_or_go(conn);
+	} else if (conn->is_drain_due) {
+		conn->is_drain_due = false;
+		if (conn->handler->on_drained)
+			conn->handler->on_drained(conn->context);
+	}
+}
+
+/* --- life --- */
+
+static void assign_events(struct conn *conn)
+{
+	struct event_base *base = loop_base(conn->loop);
+
+	event_assign(&conn->read_event, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
+	event_assign(&conn->write_event, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+}
+
+static struct conn *allocate(struct loop *loop, int fd, const struct conn_handler *handler,
+			     void *context)
+{
+	struct conn *conn = calloc(1, sizeof(*conn));
+
+	if (!conn)
+		return NULL;
+	conn->loop = loop;
+	conn->fd = fd;
+	conn->handler = handler;
+	conn->context = context;
+	assign_events(conn);
+	return conn;
+}
+
+struct conn *conn_create(struct loop *loop, int fd, const struct conn_handler *handler,
+			 void *context)
+{
+	struct conn *conn = allocate(loop, fd, handler, context);
+
+	if (conn)
+		update_read(conn);
+	return conn;
+}
+
+static bool begin_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int result;
+
+	do {
+		result = connect(fd, address, length);
+	} while (result == -1 && errno == EINTR);
+	/* EAGAIN: a unix socket whose backlog is full; nothing would ever report its progress. */
+	return result == 0 || errno == EINPROGRESS;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
+			  usec timeout, const struct conn_handler *handler, void *context)
+{
+	struct timeval limit = { timeout / USEC_PER_SEC, timeout % USEC_PER_SEC };
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct conn *conn;
+
+	if (fd == -1)
+		return NULL;
+	if (!begin_connect(fd, address, length))
+		goto out;
+	conn = allocate(loop, fd, handler, context);
+	if (!conn) {
+		errno = ENOMEM;
+		goto out;
+	}
+	conn->is_connecting = true;
+	event_del(&conn->write_event);
+	event_assign(&conn->write_event, loop_base(loop), fd, EV_WRITE, on_writable, conn);
+	event_add(&conn->write_event, &limit);
+	return conn;
+out:
+	{
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+	}
+	return NULL;
+}
+
+void conn_destroy(struct conn **conn_pointer)
+{
+	struct conn *conn = *conn_pointer;
+	struct loop *loop;
+
+	*conn_pointer = NULL;
+	if (!conn || conn->is_destroyed)
+		return;
+	loop = conn->loop;
+	conn->is_destroyed = true;
+	if (conn->is_connecting)
+		event_del(&conn->write_event);
+	update_read(conn);
+	update_write(conn);
+	if (loop && conn->is_finishing)
+		event_del(&conn->read_event); /* its time-out */
+	close(conn->fd);
+	bytes_free(&conn->in);
+	bytes_free(&conn->out);
+	if (!loop) {
+		free(conn);
+		return;
+	}
+	loop_defer_cancel(loop, &conn->failure);
+	loop_defer_cancel(loop, &conn->redelivery);
+	loop_defer_free(loop, conn);
+}
+
+void conn_finish(struct conn **conn_pointer, usec linger)
+{
+	struct conn *conn = *conn_pointer;
+	struct timeval limit = { linger / USEC_PER_SEC, linger % USEC_PER_SEC };
+
+	*conn_pointer = NULL;
+	if (!conn || conn->is_destroyed)
+		return;
+	conn_flush(conn);
+	if (conn->has_failed || conn->is_connecting) {
+		conn_destroy(&conn);
+		return;
+	}
+	conn->is_finishing = true;
+	conn->is_paused = false;
+	conn->linger_until = clock_now() + linger;
+	update_read(conn);
+	event_add(&conn->read_event, &limit);
+	if (bytes_length(&conn->out) == 0)
+		shut_down_or_go(conn);
+}
+
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *context)
+{
+	conn->handler = handler;
+	conn->context = context;
+}
+
+void conn_detach(struct conn *conn)
+{
+	ASSERT(conn->loop && !conn->is_connecting && !conn->is_finishing);
+	if (conn->is_read_armed)
+		event_del(&conn->read_event);
+	if (conn->is_write_armed)
+		event_del(&conn->write_event);
+	conn->is_read_armed = conn->is_write_armed = false;
+	loop_defer_cancel(conn->loop, &conn->failure);
+	loop_defer_cancel(conn->loop, &conn->redelivery);
+	watch_paused(conn, false);
+	conn->loop = NULL;
+}
+
+bool conn_attach(struct conn *conn, struct loop *loop)
+{
+	ASSERT(!conn->loop);
+	conn->loop = loop;
+	assign_events(conn);
+	if (conn->has_failed) { /* it had not been reported on the other loop */
+		loop_defer(loop, &conn->failure, report_failure, conn);
+		return true;
+	}
+	update_write(conn);
+	if (!conn->is_paused && bytes_length(&conn->in) > 0)
+		loop_defer(loop, &conn->redelivery, redeliver, conn);
+	else
+		update_read(conn);
+	return true;
+}
+
+/* --- facts --- */
+
+int conn_fd(const struct conn *conn)
+{
+	return conn->fd;
+}
+
+uint64_t conn_bytes_in(const struct conn *conn)
+{
+	return conn->total_in;
+}
+
+uint64_t conn_bytes_out(const struct conn *conn)
+{
+	return conn->total_out;
+}
+
+size_t conn_memory(const struct conn *conn)
+{
+	return sizeof(*conn) + conn->in.capacity + conn->out.capacity;
+}
+
+bool conn_is_stale(const struct conn *conn)
+{
+	char byte;
+	ssize_t got;
+
+	if (conn->has_failed)
+		return true;
+	got = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return got == 0 || (got == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+	/* A refused option is no reason to refuse the connection. */
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+void conn_set_tcp_options(int fd, const struct conn_tcp_options *options)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) == -1 ||
+	    address.ss_family == AF_UNIX)
+		return;
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!options->keepalive)
+		return;
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (options->keepidle_s > 0)
+		set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, options->keepidle_s);
+	if (options->keepintvl_s > 0)
+		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, options->keepintvl_s);
+	if (options->keepcnt > 0)
+		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepcnt);
+	if (options->user_timeout_ms > 0)
+		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout_ms);
+}
+
+void conn_address_text(const struct sockaddr *address, char *host_out, size_t host_size,
+		       int *port_out)
+{
+	*port_out = 0;
+	if (address->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)address;
+
+		inet_ntop(AF_INET, &in->sin_addr, host_out, (socklen_t)host_size);
+		*port_out = ntohs(in->sin_port);
+	} else if (address->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const void *)address;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, host_out, (socklen_t)host_size);
+		*port_out = ntohs(in6->sin6_port);
+	} else {
+		snprintf(host_out, host_size, "unix");
+	}
+}
