@@ -1,0 +1,65 @@
+#ifndef POINTSMAN_POOL_POOL_PRIVATE_H
+#define POINTSMAN_POOL_POOL_PRIVATE_H
+
+#include "pool/pool.h"
+
+/* What the files of src/pool share with each other and with nobody else. */
+
+/* --- server.c --- */
+
+/* What happens to a server; the table of moves says what follows. */
+enum server_event {
+	SERVER_EV_CONNECTED,
+	SERVER_EV_READY,        /* ReadyForQuery that ends a login or a reset */
+	SERVER_EV_LEND,
+	SERVER_EV_RETURN_CLEAN,
+	SERVER_EV_RETURN_RESET,
+	SERVER_EV_RETURN_HOT,   /* a cancel is in flight */
+	SERVER_EV_CANCEL_DONE,
+	SERVER_EV_OFFER,        /* to another worker */
+	SERVER_EV_ARRIVE,
+	SERVER_EV_FAIL,
+	SERVER_EVENT_COUNT
+};
+
+/*
+ * Takes one server out of the budget and begins to connect. false when the budget is spent or the
+ * attempt could not even begin (which is reported as a failed one).
+ */
+bool server_open(struct pool *pool);
+
+/* The one way a state changes. */
+void server_step(struct server *server, enum server_event event);
+
+/* Ends it from any state: the budget is given back, a borrower is told (unless it is who closes). */
+void server_close(struct server *server, const char *why);
+
+/* The same with the SQLSTATE that waiters are told when it was still logging in (else 57P03). */
+void server_close_for(struct server *server, const char *sqlstate, const char *why);
+
+/* Frees one that is not on any loop (mail to a dead worker). */
+void server_free_detached(struct server *server);
+
+/* The last cancel under way to it has ended. */
+void server_cancels_ended(struct server *server);
+
+/* --- server_login.c --- */
+
+/* Sends the StartupMessage. false without memory. */
+bool server_login_begin(struct server *server);
+/* Takes the server's bytes; returns how many it used. Ends in SERVER_EV_READY or in server_close(). */
+size_t server_login_data(struct server *server, const uint8_t *data, size_t length);
+void server_login_end(struct server *server);
+
+/* --- pool.c --- */
+
+/* Looks for what can be done for whom: lend, offer, connect. Deferred to the end of the batch. */
+void pool_settle(struct pool *pool);
+/* A server changed its state: lists, gauges. */
+void pool_on_state(struct server *server, enum server_state from);
+/* A connection could not be made or the login was refused. */
+void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message);
+/* A login succeeded. */
+void pool_on_connected(struct pool *pool);
+
+#endif

@@ -1,0 +1,110 @@
+#ifndef POINTSMAN_POOL_SERVER_H
+#define POINTSMAN_POOL_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "net/conn.h"
+#include "pool/settings.h"
+
+/*
+ * One connection to a PostgreSQL server. A worker owns it; it moves to another worker only while
+ * it is idle. Its state is changed by one function, by a table of moves (src/pool/server.c).
+ */
+
+struct pool;
+struct server_login;
+struct statements;
+
+enum server_state {
+	SERVER_CONNECTING, /* the socket */
+	SERVER_LOGIN,
+	SERVER_IDLE,       /* clean, free to be lent */
+	SERVER_LENT,       /* a session has it */
+	SERVER_PARKED,     /* given back while a cancel request to it is under way: nobody may have it */
+	SERVER_RESETTING,  /* ROLLBACK, the reset query, or the round trip after a cancel */
+	SERVER_MOVING,     /* on its way to another worker */
+	SERVER_CLOSED,
+	SERVER_STATE_COUNT
+};
+
+/* Who has borrowed it: where its bytes and its end are reported while it is lent. */
+struct server_user {
+	/* As conn_handler.on_data. */
+	size_t (*on_data)(void *context, const uint8_t *data, size_t length);
+	void (*on_drained)(void *context);
+	/*
+	 * The connection is gone, and so is the server when this returns: no giving back. `why` is a
+	 * text for people.
+	 */
+	void (*on_lost)(void *context, const char *why);
+};
+
+/* One ParameterStatus value, as the server reported it last. */
+struct server_report {
+	char *name;
+	char *value;
+};
+
+struct server {
+	struct list_node node; /* in the pool's list of its state */
+	struct pool *pool;
+	enum server_state state;
+	usec state_since;
+	uint64_t id; /* unique in the process, never used again */
+	struct conn *conn;
+	struct sockaddr_storage address; /* where it is connected: cancel requests go there too */
+	socklen_t address_length;
+
+	struct server_login *login; /* while logging in */
+	uint32_t pid;               /* BackendKeyData */
+	uint32_t secret;
+	struct server_report *reports;
+	size_t n_reports;
+
+	/* What a session left in it, kept true by its borrower. */
+	uint8_t txn_status;         /* of the last ReadyForQuery */
+	struct settings *settings;  /* what was brought to it */
+	struct statements *statements; /* named ones prepared on it */
+	uint64_t unnamed_statement; /* id of the statement that "" is, 0: none of ours */
+
+	const struct server_user *user; /* while lent */
+	void *user_context;
+
+	struct list cancels;        /* cancel requests under way to it, see pool/cancel.c */
+	unsigned ready_due;         /* while resetting: ReadyForQuery still to come */
+	bool is_error_tolerated;    /* while resetting: in the round trip after a cancel */
+	bool is_reset_wanted;       /* parked: what is due after the cancel */
+	bool is_close_needed;       /* not to be lent again */
+	usec connected_at;
+	usec expires_at;            /* end of its lifetime */
+	usec lent_at;
+};
+
+const char *server_state_name(enum server_state state);
+
+/* The last reported value of a parameter, or NULL. */
+const char *server_reported(const struct server *server, const char *name);
+
+/* Takes note of a ParameterStatus. Without memory the old value stays. */
+void server_note_report(struct server *server, const char *name, const char *value);
+
+/* --- statements prepared on this server --- */
+
+/* Is the statement with this id prepared on it? Counts as a use. */
+bool server_has_statement(struct server *server, uint64_t id);
+
+/*
+ * Notes that a Parse for it is on its way. When more than the limit are held, *evicted_out is the
+ * id of the one used longest ago, to be closed on the server; else 0. false without memory.
+ */
+bool server_add_statement(struct server *server, uint64_t id, uint64_t *evicted_out);
+void server_drop_statement(struct server *server, uint64_t id);
+void server_drop_all_statements(struct server *server);
+size_t server_statement_count(const struct server *server);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * Sends cancel requests to servers; see pool/cancel.h. Runs on the worker that owns the server. A
+ * cancel lives on its own: it survives its server and the client that asked.
+ */
+#include "pool/cancel.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "pool/pool_private.h"
+#include "wire/build.h"
+
+static atomic_ullong sent[CANCEL_REASON_COUNT];
+static atomic_ullong delivered;
+static atomic_ullong failed;
+static atomic_llong in_flight;
+
+/* Session lifetime: from cancel_forward() to the end of its connection. */
+struct cancel {
+	struct list_node node;  /* in server->cancels, while there is a server */
+	struct server *server;  /* NULL: closed meanwhile */
+	struct loop *loop;
+	struct conn *conn;
+	struct loop_timer *timer;
+	uint32_t pid;
+	uint32_t secret;
+	bool is_sent;
+	struct list listeners;
+};
+
+struct listener {
+	struct list_node node;
+	cancel_done done;
+	void *context;
+};
+
+const char *cancel_reason_name(enum cancel_reason reason)
+{
+	static const char *const names[CANCEL_REASON_COUNT] = {
+		"client_cancel", "deadline", "client_gone", "admin",
+	};
+
+	return names[reason];
+}
+
+static void tell_listeners(struct cancel *cancel)
+{
+	struct list_node *node;
+
+	while ((node = list_pop_front(&cancel->listeners)) != NULL) {
+		struct listener *listener = LIST_ENTRY(node, struct listener, node);
+
+		listener->done(listener->context);
+		free(listener);
+	}
+}
+
+/*
+ * `was_delivered`: the server has closed the connection after it was sent the request, so the
+ * signal is out. Otherwise nobody knows whether it will still come: its server must not be used again.
+ */
+static void end(struct cancel *cancel, bool was_delivered)
+{
+	struct server *server = cancel->server;
+
+	atomic_fetch_add(was_delivered ? &delivered : &failed, 1);
+	atomic_fetch_sub(&in_flight, 1);
+	conn_destroy(&cancel->conn);
+	loop_timer_destroy(&cancel->timer);
+	cancel->server = NULL;
+	if (server)
+		list_remove(&server->cancels, &cancel->node);
+	tell_listeners(cancel);
+	loop_defer_free(cancel->loop, cancel);
+	if (!server)
+		return;
+	if (!was_delivered && cancel->is_sent)
+		server->is_close_needed = true;
+	if (list_is_empty(&server->cancels))
+		server_cancels_ended(server);
+}
+
+static size_t on_data(void *context, const uint8_t *data, size_t length)
+{
+	(void)context; /* a server answers a cancel request with nothing but the end */
+	(void)data;
+	return length;
+}
+
+static void on_closed(void *context, enum conn_end how, int error)
+{
+	struct cancel *cancel = context;
+
+	(void)how;
+	(void)error;
+	end(cancel, cancel->is_sent);
+}
+
+static void on_connected(void *context)
+{
+	struct cancel *cancel = context;
+
+	build_cancel_request(conn_out(cancel->conn), cancel->pid, cancel->secret);
+	cancel->is_sent = true;
+	conn_flush(cancel->conn);
+}
+
+static void on_timeout(void *context)
+{
+	struct cancel *cancel = context;
+
+	log_warnx(NULL, "a cancel request was not answered in time");
+	end(cancel, false);
+}
+
+static const struct conn_handler cancel_handler = { on_data, NULL, on_closed, on_connected };
+
+static bool listen_to(struct cancel *cancel, cancel_done done, void *context)
+{
+	struct listener *listener;
+
+	if (!done)
+		return true;
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return false;
+	listener->done = done;
+	listener->context = context;
+	list_push_back(&cancel->listeners, &listener->node);
+	return true;
+}
+
+static struct cancel *begin(struct server *server)
+{
+	struct pool_env *env = server->pool->env;
+	struct cancel *cancel = calloc(1, sizeof(*cancel));
+
+	if (!cancel)
+		return NULL;
+	list_init(&cancel->listeners);
+	cancel->server = server;
+	cancel->loop = env->loop;
+	cancel->pid = server->pid;
+	cancel->secret = server->secret;
+	cancel->timer = loop_timer_create(env->loop, on_timeout, cancel);
+	cancel->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
+				    server->address_length, env->limits.cancel_wait_timeout,
+				    &cancel_handler, cancel);
+	if (!cancel->timer || !cancel->conn) {
+		loop_timer_destroy(&cancel->timer);
+		conn_destroy(&cancel->conn);
+		free(cancel);
+		return NULL;
+	}
+	loop_timer_start(cancel->timer, env->limits.cancel_wait_timeout);
+	list_push_back(&server->cancels, &cancel->node);
+	atomic_fetch_add(&in_flight, 1);
+	return cancel;
+}
+
+void cancel_forward(struct server *server, enum cancel_reason reason, cancel_done done,
+		    void *context)
+{
+	struct list_node *first = list_first(&server->cancels);
+	struct cancel *cancel;
+
+	ASSERT(server->state == SERVER_LENT);
+	cancel = first ? LIST_ENTRY(first, struct cancel, node) : begin(server);
+	if (!first)
+		atomic_fetch_add(&sent[reason], 1);
+	if (cancel && listen_to(cancel, done, context))
+		return;
+	if (!cancel) {
+		atomic_fetch_add(&failed, 1);
+		log_warn(NULL, "could not send a cancel request");
+	}
+	if (done)
+		done(context);
+}
+
+static void forget_in(struct cancel *cancel, void *context)
+{
+	LIST_EACH_SAFE(&cancel->listeners, node)
+	{
+		struct listener *listener = LIST_ENTRY(node, struct listener, node);
+
+		if (listener->context != context)
+			continue;
+		list_remove(&cancel->listeners, node);
+		free(listener);
+	}
+}
+
+void cancel_forget(struct server *server, void *context)
+{
+	LIST_EACH(&server->cancels, node)
+		forget_in(LIST_ENTRY(node, struct cancel, node), context);
+}
+
+void cancel_orphan_all(struct server *server)
+{
+	struct list_node *node;
+
+	while ((node = list_pop_front(&server->cancels)) != NULL)
+		LIST_ENTRY(node, struct cancel, node)->server = NULL;
+}
+
+void cancel_counters_get(struct cancel_counters *out)
+{
+	for (int i = 0; i < CANCEL_REASON_COUNT; i++)
+		out->sent[i] = atomic_load(&sent[i]);
+	out->delivered = atomic_load(&delivered);
+	out->failed = atomic_load(&failed);
+	out->in_flight = atomic_load(&in_flight);
+}

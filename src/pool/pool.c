@@ -1,0 +1,693 @@
+/*
+ * Lending and returning servers; see pool/pool.h. One worker's thread runs all of it; what workers
+ * share is in share.c. Whatever may serve a waiter ends in pool_settle(), which does its work from the
+ * loop, so that no borrower is called back out of another's return.
+ */
+#include "pool/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/strmap.h"
+#include "pool/pool_private.h"
+#include "wire/message.h"
+
+/* Waiters of the own worker go first unless another's has waited this much longer. */
+#define FAIRNESS_TOLERANCE (2 * USEC_PER_MS)
+/* How many idle servers are looked at for one that has the wanted settings. */
+#define AFFINITY_LOOKS     8
+
+struct pools {
+	struct pool_env *env;
+	struct list list;
+	struct strmap *by_key;
+};
+
+struct server_mail {
+	struct mail mail;
+	struct pool_key key;   /* its own copy: the sender's pool may go */
+	struct server *server; /* POOL_MAIL_SERVER */
+	/* One reference: whose budget the server is in, should the receiver have no such pool. */
+	struct pool_share *share;
+	struct pool_registry *registry;
+};
+
+static struct pool_share_slot *own_slot(struct pool *pool)
+{
+	return &pool->share->slots[pool->env->worker];
+}
+
+static struct log_ctx pool_ctx(const struct pool *pool)
+{
+	return (struct log_ctx){ .kind = "pool", .user = pool->key.user,
+				 .database = pool->key.database, .node = pool->key.node_name };
+}
+
+/* --- mail --- */
+
+static bool copy_key(struct pool_key *to, const struct pool_key *from)
+{
+	*to = *from;
+	to->node_name = strdup(from->node_name);
+	to->cluster_name = strdup(from->cluster_name);
+	to->database = strdup(from->database);
+	to->user = strdup(from->user);
+	return to->node_name && to->cluster_name && to->database && to->user;
+}
+
+static void free_key(struct pool_key *key)
+{
+	free((char *)key->node_name);
+	free((char *)key->cluster_name);
+	free((char *)key->database);
+	free((char *)key->user);
+}
+
+static void free_mail(struct server_mail *mail)
+{
+	if (mail->share)
+		pool_share_put(mail->registry, &mail->share);
+	free_key(&mail->key);
+	free(mail);
+}
+
+static bool post(struct pool *pool, int worker, enum pool_mail_kind kind, struct server *server)
+{
+	struct server_mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		return false;
+	if (!copy_key(&mail->key, &pool->key)) {
+		free_mail(mail);
+		return false;
+	}
+	mail->mail.kind = kind;
+	mail->server = server;
+	mail->share = pool->share;
+	pool_share_ref(mail->share);
+	mail->registry = pool->env->registry;
+	pool->env->post(pool->env->context, worker, &mail->mail);
+	return true;
+}
+
+/* --- gauges --- */
+
+static void publish_waiters(struct pool *pool)
+{
+	struct list_node *first = list_first(&pool->waiters);
+	struct pool_waiter *waiter = first ? LIST_ENTRY(first, struct pool_waiter, node) : NULL;
+
+	atomic_store(&own_slot(pool)->oldest_wait, waiter ? waiter->since : 0);
+}
+
+void pool_on_state(struct server *server, enum server_state from)
+{
+	struct pool *pool = server->pool;
+	enum server_state to = server->state;
+
+	list_remove(&pool->servers[from], &server->node);
+	if (to == SERVER_IDLE)
+		list_push_front(&pool->servers[to], &server->node);
+	else
+		list_push_back(&pool->servers[to], &server->node);
+	if (from == SERVER_IDLE || to == SERVER_IDLE)
+		atomic_store(&own_slot(pool)->idle, (int)pool->servers[SERVER_IDLE].count);
+	if (to == SERVER_LENT)
+		atomic_fetch_add(&pool->load->in_flight, 1);
+	else if (from == SERVER_LENT)
+		atomic_fetch_sub(&pool->load->in_flight, 1);
+	if (to == SERVER_CLOSED) {
+		pool_share_give_back(pool->share);
+		pool_settle(pool);
+	}
+}
+
+static void enqueue(struct pool *pool, struct pool_waiter *waiter)
+{
+	waiter->pool = pool;
+	waiter->since = clock_now();
+	list_push_back(&pool->waiters, &waiter->node);
+	atomic_fetch_add(&pool->load->waiting, 1);
+	publish_waiters(pool);
+}
+
+static void dequeue(struct pool_waiter *waiter)
+{
+	struct pool *pool = waiter->pool;
+
+	list_remove(&pool->waiters, &waiter->node);
+	waiter->pool = NULL;
+	atomic_fetch_sub(&pool->load->waiting, 1);
+	publish_waiters(pool);
+}
+
+/* --- settling --- */
+
+static void lend(struct server *server)
+{
+	server_step(server, SERVER_EV_LEND);
+	server->lent_at = clock_now();
+}
+
+/* An idle server, with the wanted settings if one is near; dead ones are closed on the way. */
+static struct server *choose_idle(struct pool *pool, const struct settings *wanted)
+{
+	usec check_before = clock_now() - pool->env->limits.server_check_delay;
+	struct server *chosen = NULL;
+	int looks = 0;
+
+	LIST_EACH_SAFE(&pool->servers[SERVER_IDLE], node)
+	{
+		struct server *server = LIST_ENTRY(node, struct server, node);
+
+		if (server->state_since < check_before && conn_is_stale(server->conn)) {
+			server_close(server, "found dead when it was to be lent");
+			continue;
+		}
+		if (!chosen || settings_are_equal(server->settings, wanted))
+			chosen = server;
+		if (settings_are_equal(chosen->settings, wanted) || ++looks == AFFINITY_LOOKS)
+			break;
+	}
+	return chosen;
+}
+
+static void serve_first_waiter(struct pool *pool, struct server *server)
+{
+	struct pool_waiter *waiter =
+		LIST_ENTRY(list_first(&pool->waiters), struct pool_waiter, node);
+
+	dequeue(waiter);
+	lend(server);
+	waiter->served(waiter, server);
+}
+
+/* Sends an idle server to a worker whose waiter has waited longer. */
+static void offer(struct pool *pool, struct server *server, int worker)
+{
+	server_step(server, SERVER_EV_OFFER);
+	list_remove(&pool->servers[SERVER_MOVING], &server->node);
+	conn_detach(server->conn);
+	atomic_store(&pool->share->slots[worker].is_offered, true);
+	if (post(pool, worker, POOL_MAIL_SERVER, server))
+		return;
+	atomic_store(&pool->share->slots[worker].is_offered, false);
+	list_push_back(&pool->servers[SERVER_MOVING], &server->node);
+	if (!conn_attach(server->conn, pool->env->loop))
+		server_close(server, "out of memory");
+	else
+		server_step(server, SERVER_EV_ARRIVE);
+}
+
+static void give_idle_servers(struct pool *pool)
+{
+	struct pool_env *env = pool->env;
+
+	while (!pool->is_paused && !list_is_empty(&pool->servers[SERVER_IDLE])) {
+		int worker = pool_share_next_waiter(pool->share, env->n_workers, env->worker,
+						    FAIRNESS_TOLERANCE);
+		struct server *server = worker == -1 ? NULL : choose_idle(pool, NULL);
+
+		if (!server)
+			return;
+		if (worker == env->worker)
+			serve_first_waiter(pool, server);
+		else
+			offer(pool, server, worker);
+	}
+}
+
+static size_t opening(const struct pool *pool)
+{
+	return pool->servers[SERVER_CONNECTING].count + pool->servers[SERVER_LOGIN].count +
+	       pool->servers[SERVER_RESETTING].count;
+}
+
+static bool may_connect(const struct pool *pool)
+{
+	return !pool->is_paused && clock_now() >= pool->retry_at;
+}
+
+/* Opens as many as have nobody on the way to them yet, while the budget lasts. */
+static void connect_for_waiters(struct pool *pool)
+{
+	while (may_connect(pool) && pool->waiters.count > opening(pool)) {
+		if (!server_open(pool))
+			return;
+	}
+}
+
+/* What this worker cannot do, others may: give an idle server, or use the budget. */
+static void call_on_others(struct pool *pool)
+{
+	struct pool_env *env = pool->env;
+	int other;
+
+	if (pool->waiters.count > opening(pool)) {
+		other = pool_share_find_idle(pool->share, env->n_workers, env->worker);
+		if (other != -1)
+			post(pool, other, POOL_MAIL_WANTED, NULL);
+		return;
+	}
+	if (!list_is_empty(&pool->waiters) ||
+	    atomic_load(&pool->share->servers) >= atomic_load(&pool->share->limit))
+		return;
+	other = pool_share_next_waiter(pool->share, env->n_workers, env->worker, 0);
+	if (other != -1 && other != env->worker)
+		post(pool, other, POOL_MAIL_BUDGET, NULL);
+}
+
+static void settle(void *context)
+{
+	struct pool *pool = context;
+
+	give_idle_servers(pool);
+	connect_for_waiters(pool);
+	call_on_others(pool);
+}
+
+void pool_settle(struct pool *pool)
+{
+	loop_defer(pool->env->loop, &pool->settling, settle, pool);
+}
+
+/* --- connecting --- */
+
+static void fail_waiters(struct pool *pool, const struct pool_failure *failure)
+{
+	struct pool_failure copy = *failure;
+	struct list_node *first;
+
+	while ((first = list_first(&pool->waiters)) != NULL) {
+		struct pool_waiter *waiter = LIST_ENTRY(first, struct pool_waiter, node);
+
+		dequeue(waiter);
+		waiter->failed(waiter, &copy);
+	}
+}
+
+/* Is there any server, here or elsewhere, that may still come to the waiters? */
+static bool has_hope(const struct pool *pool)
+{
+	return atomic_load(&pool->share->servers) > 0;
+}
+
+void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message)
+{
+	struct pool_env *env = pool->env;
+	struct log_ctx ctx = pool_ctx(pool);
+
+	snprintf(pool->failure.sqlstate, sizeof(pool->failure.sqlstate), "%s", sqlstate);
+	snprintf(pool->failure.message, sizeof(pool->failure.message),
+		 "pointsman: cannot connect to node \"%s\": %s", pool->key.node_name, message);
+	log_warnx(&ctx, "cannot connect: %s (%s)", message, sqlstate);
+	pool->retry_at = clock_now() + env->limits.server_login_retry;
+	env->suspect(env->context, &pool->key);
+	/* Servers in use will come back: then the waiters go on waiting for them. */
+	if (!has_hope(pool))
+		fail_waiters(pool, &pool->failure);
+}
+
+void pool_on_connected(struct pool *pool)
+{
+	pool->failure.message[0] = '\0';
+	pool->retry_at = 0;
+}
+
+/* --- lending and returning --- */
+
+enum pool_borrowing pool_borrow(struct pool *pool, struct pool_waiter *waiter,
+				const struct settings *wanted, struct server **server_out,
+				struct pool_failure *failure_out)
+{
+	struct server *server = NULL;
+
+	*server_out = NULL;
+	if (pool->failure.message[0] && !may_connect(pool) && !pool->is_paused &&
+	    !has_hope(pool)) {
+		*failure_out = pool->failure;
+		return POOL_REFUSED;
+	}
+	if (list_is_empty(&pool->waiters) && !pool->is_paused)
+		server = choose_idle(pool, wanted);
+	if (server) {
+		lend(server);
+		*server_out = server;
+		return POOL_LENT;
+	}
+	enqueue(pool, waiter);
+	pool_settle(pool);
+	return POOL_WAITING;
+}
+
+void pool_forget(struct pool_waiter *waiter)
+{
+	if (waiter->pool)
+		dequeue(waiter);
+}
+
+void pool_set_user(struct server *server, const struct server_user *user, void *context)
+{
+	server->user = user;
+	server->user_context = context;
+}
+
+void pool_return(struct server **server_pointer, enum pool_return_kind kind)
+{
+	struct server *server = *server_pointer;
+
+	*server_pointer = NULL;
+	pool_set_user(server, NULL, NULL);
+	ASSERT(kind != POOL_RETURN_CLEAN || server->txn_status == TXN_IDLE);
+	server->is_reset_wanted = kind == POOL_RETURN_RESET;
+	if (conn_is_paused(server->conn))
+		conn_resume(server->conn);
+	if (!list_is_empty(&server->cancels))
+		server_step(server, SERVER_EV_RETURN_HOT);
+	else if (kind != POOL_RETURN_CLEAN)
+		server_step(server, SERVER_EV_RETURN_RESET);
+	else
+		server_step(server, SERVER_EV_RETURN_CLEAN);
+}
+
+void pool_discard(struct server **server_pointer, const char *why)
+{
+	struct server *server = *server_pointer;
+
+	*server_pointer = NULL;
+	pool_set_user(server, NULL, NULL);
+	server_close(server, why);
+}
+
+/* --- pools --- */
+
+struct pools *pools_create(struct pool_env *env)
+{
+	struct pools *pools = calloc(1, sizeof(*pools));
+
+	if (!pools)
+		return NULL;
+	pools->env = env;
+	list_init(&pools->list);
+	pools->by_key = strmap_create();
+	if (pools->by_key)
+		return pools;
+	free(pools);
+	return NULL;
+}
+
+static void free_pool(struct pool *pool)
+{
+	loop_defer_cancel(pool->env->loop, &pool->settling);
+	if (pool->share)
+		pool_share_put(pool->env->registry, &pool->share);
+	free_key(&pool->key);
+	loop_defer_free(pool->env->loop, pool);
+}
+
+static struct pool *make_pool(struct pools *pools, const struct pool_key *key)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return NULL;
+	pool->pools = pools;
+	pool->env = pools->env;
+	for (int i = 0; i < SERVER_STATE_COUNT; i++)
+		list_init(&pool->servers[i]);
+	list_init(&pool->waiters);
+	if (copy_key(&pool->key, key))
+		pool->share = pool_share_get(pools->env->registry, key);
+	pool->load = pool_node_load_get(pools->env->registry, key->cluster_name, key->node_name);
+	if (pool->share && pool->load)
+		return pool;
+	free_pool(pool);
+	return NULL;
+}
+
+static struct pool *find_pool(const struct pools *pools, const struct pool_key *key)
+{
+	struct bytes text = { 0 };
+	struct pool *pool = NULL;
+
+	if (pool_key_text(key, &text))
+		pool = strmap_get(pools->by_key, bytes_begin(&text), bytes_length(&text));
+	bytes_free(&text);
+	return pool;
+}
+
+static struct pool *add_pool(struct pools *pools, const struct pool_key *key)
+{
+	struct bytes text = { 0 };
+	struct pool *pool = make_pool(pools, key);
+
+	if (!pool)
+		return NULL;
+	if (!pool_key_text(key, &text) ||
+	    !strmap_set(pools->by_key, bytes_begin(&text), bytes_length(&text), pool)) {
+		free_pool(pool);
+		pool = NULL;
+	} else {
+		list_push_back(&pools->list, &pool->node);
+	}
+	bytes_free(&text);
+	return pool;
+}
+
+struct pool *pools_get(struct pools *pools, const struct pool_key *key,
+		       const struct pool_settings *settings)
+{
+	struct pool *pool = find_pool(pools, key);
+
+	if (!pool)
+		pool = add_pool(pools, key);
+	if (!pool)
+		return NULL;
+	pool->key.cluster = key->cluster;
+	pool->key.node = key->node;
+	pool->settings = *settings;
+	pool->is_retired = false;
+	atomic_store(&pool->share->limit, settings->size);
+	return pool;
+}
+
+const struct list *pools_list(const struct pools *pools)
+{
+	return &pools->list;
+}
+
+static void remove_pool(struct pools *pools, struct pool *pool)
+{
+	struct bytes text = { 0 };
+
+	list_remove(&pools->list, &pool->node);
+	if (pool_key_text(&pool->key, &text))
+		strmap_remove(pools->by_key, bytes_begin(&text), bytes_length(&text));
+	bytes_free(&text);
+	free_pool(pool);
+}
+
+static void close_all_in(struct pool *pool, enum server_state state, const char *why)
+{
+	struct list_node *first;
+
+	while ((first = list_first(&pool->servers[state])) != NULL)
+		server_close(LIST_ENTRY(first, struct server, node), why);
+}
+
+void pools_destroy(struct pools **pools_pointer)
+{
+	struct pools *pools = *pools_pointer;
+	struct list_node *first;
+
+	*pools_pointer = NULL;
+	if (!pools)
+		return;
+	while ((first = list_first(&pools->list)) != NULL) {
+		struct pool *pool = LIST_ENTRY(first, struct pool, node);
+
+		ASSERT(list_is_empty(&pool->waiters) &&
+		       list_is_empty(&pool->servers[SERVER_LENT]));
+		pool->retry_at = INT64_MAX;
+		for (int state = 0; state < SERVER_CLOSED; state++)
+			close_all_in(pool, (enum server_state)state, "shutting down");
+		remove_pool(pools, pool);
+	}
+	strmap_destroy(&pools->by_key);
+	free(pools);
+}
+
+/* --- mail from other workers --- */
+
+/* The pool a server came to is not here (any more): nobody can use it. */
+static void refuse_server(struct server_mail *mail, int worker)
+{
+	atomic_store(&mail->share->slots[worker].is_offered, false);
+	server_free_detached(mail->server);
+	pool_share_give_back(mail->share);
+}
+
+static void receive_server(struct pools *pools, struct server_mail *mail, struct pool *pool)
+{
+	struct server *server = mail->server;
+
+	if (!pool) {
+		refuse_server(mail, pools->env->worker);
+		return;
+	}
+	atomic_store(&own_slot(pool)->is_offered, false);
+	server->pool = pool;
+	list_push_back(&pool->servers[SERVER_MOVING], &server->node);
+	if (!conn_attach(server->conn, pools->env->loop))
+		server_close(server, "out of descriptors");
+	else
+		server_step(server, SERVER_EV_ARRIVE);
+}
+
+void pools_receive(struct pools *pools, struct mail *mail)
+{
+	struct server_mail *letter = (struct server_mail *)mail;
+	struct pool *pool = find_pool(pools, &letter->key);
+
+	switch (mail->kind) {
+	case POOL_MAIL_SERVER: receive_server(pools, letter, pool); break;
+	case POOL_MAIL_WANTED:
+	case POOL_MAIL_BUDGET:
+		if (pool)
+			pool_settle(pool);
+		break;
+	default: UNREACHABLE();
+	}
+	free_mail(letter);
+}
+
+void pools_discard_mail(struct mail *mail, int worker)
+{
+	struct server_mail *letter = (struct server_mail *)mail;
+
+	if (mail->kind == POOL_MAIL_SERVER)
+		refuse_server(letter, worker);
+	free_mail(letter);
+}
+
+/* --- time --- */
+
+static void expire_idle(struct pool *pool, usec now)
+{
+	usec idle_timeout = pool->env->limits.server_idle_timeout;
+
+	LIST_EACH_SAFE(&pool->servers[SERVER_IDLE], node)
+	{
+		struct server *server = LIST_ENTRY(node, struct server, node);
+		bool is_spare = atomic_load(&pool->share->servers) > pool->settings.min_size;
+
+		if (now >= server->expires_at || pool->is_retired)
+			server_close(server, "its time is over");
+		else if (idle_timeout > 0 && is_spare && now - server->state_since >= idle_timeout)
+			server_close(server, "idle for too long");
+	}
+}
+
+/* A server that does not finish its login or its reset in time. */
+static void expire_slow(struct pool *pool, enum server_state state, usec now)
+{
+	usec limit = pool->env->limits.server_connect_timeout;
+
+	LIST_EACH_SAFE(&pool->servers[state], node)
+	{
+		struct server *server = LIST_ENTRY(node, struct server, node);
+
+		if (now - server->state_since >= limit)
+			server_close(server, state == SERVER_LOGIN ? "the login timed out"
+								   : "the reset timed out");
+	}
+}
+
+static void keep_minimum(struct pool *pool)
+{
+	while (!pool->is_retired && may_connect(pool) &&
+	       atomic_load(&pool->share->servers) < pool->settings.min_size) {
+		if (!server_open(pool))
+			return;
+	}
+}
+
+static void tick(struct pool *pool, usec now)
+{
+	expire_idle(pool, now);
+	expire_slow(pool, SERVER_LOGIN, now);
+	expire_slow(pool, SERVER_RESETTING, now);
+	keep_minimum(pool);
+	if (!list_is_empty(&pool->waiters))
+		pool_settle(pool);
+}
+
+void pools_tick(struct pools *pools)
+{
+	usec now = clock_now();
+
+	LIST_EACH_SAFE(&pools->list, node)
+	{
+		struct pool *pool = LIST_ENTRY(node, struct pool, node);
+
+		tick(pool, now);
+		if (pool->is_retired && pool_server_count(pool) == 0 &&
+		    list_is_empty(&pool->waiters))
+			remove_pool(pools, pool);
+	}
+}
+
+void pools_retire_all(struct pools *pools)
+{
+	LIST_EACH(&pools->list, node)
+		LIST_ENTRY(node, struct pool, node)->is_retired = true;
+}
+
+/* --- commands --- */
+
+void pool_reconnect(struct pool *pool)
+{
+	close_all_in(pool, SERVER_IDLE, "RECONNECT");
+	for (int state = 0; state < SERVER_CLOSED; state++) {
+		LIST_EACH(&pool->servers[state], node)
+			LIST_ENTRY(node, struct server, node)->is_close_needed = true;
+	}
+}
+
+void pool_pause(struct pool *pool, bool pause)
+{
+	pool->is_paused = pause;
+	if (pause)
+		close_all_in(pool, SERVER_IDLE, "PAUSE");
+	else
+		pool_settle(pool);
+}
+
+void pool_kill(struct pool *pool, const char *why)
+{
+	struct pool_failure failure = { "57P03", "" };
+
+	snprintf(failure.message, sizeof(failure.message), "pointsman: %s", why);
+	fail_waiters(pool, &failure);
+	for (int state = 0; state < SERVER_CLOSED; state++)
+		close_all_in(pool, (enum server_state)state, why);
+}
+
+usec pool_max_wait(const struct pool *pool)
+{
+	struct list_node *first = list_first(&pool->waiters);
+
+	return first ? clock_now() - LIST_ENTRY(first, struct pool_waiter, node)->since : 0;
+}
+
+size_t pool_server_count(const struct pool *pool)
+{
+	size_t count = 0;
+
+	for (int state = 0; state < SERVER_CLOSED; state++)
+		count += pool->servers[state].count;
+	return count;
+}

@@ -1,0 +1,263 @@
+/*
+ * Logging in to a server: StartupMessage, authentication, parameters, key, ReadyForQuery
+ * (PostgreSQL documentation, "Start-up"). The state lives in struct server_login for as long as the
+ * login takes. A server's messages are as hostile as a client's: bounded, checked, in order.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/password.h"
+#include "auth/scram.h"
+#include "auth/userlist.h"
+#include "base/log.h"
+#include "pool/pool_private.h"
+#include "wire/build.h"
+#include "wire/cursor.h"
+#include "wire/error.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+#define LOGIN_MESSAGE_MAX (64 * 1024)
+
+struct server_login {
+	struct scram_client *scram;
+	bool is_authenticated; /* AuthenticationOk has come */
+	bool is_scram_proved;  /* and before it, with SCRAM, the server's own proof */
+	bool is_scram_begun;
+};
+
+bool server_login_begin(struct server *server)
+{
+	const struct pool_key *key = &server->pool->key;
+	const char *params[] = { "user", key->user, "database", key->database };
+	struct bytes *out = conn_out(server->conn);
+
+	server->login = calloc(1, sizeof(*server->login));
+	if (!server->login)
+		return false;
+	build_startup(out, 0, params, 2);
+	conn_flush(server->conn);
+	return true;
+}
+
+void server_login_end(struct server *server)
+{
+	if (!server->login)
+		return;
+	scram_client_destroy(&server->login->scram);
+	free(server->login);
+	server->login = NULL;
+}
+
+/* Ends the attempt with what the client is to be told. Always false. */
+static bool refuse(struct server *server, const char *sqlstate, const char *why)
+{
+	server_close_for(server, sqlstate, why);
+	return false;
+}
+
+static const char *secret_of(const struct server *server)
+{
+	struct pool_env *env = server->pool->env;
+
+	return env->secret(env->context, &server->pool->key);
+}
+
+static bool answer_password(struct server *server)
+{
+	const char *secret = secret_of(server);
+
+	if (!secret || secret_kind_of(secret) != SECRET_PLAIN)
+		return refuse(server, "28P01",
+			      "the server wants a clear-text password and none is configured");
+	build_password(conn_out(server->conn), secret);
+	conn_flush(server->conn);
+	return true;
+}
+
+static bool answer_md5(struct server *server, struct cursor *c)
+{
+	const uint8_t *salt = cursor_bytes(c, 4);
+	const char *secret = secret_of(server);
+	char response[MD5_RESPONSE_BYTES];
+
+	if (!salt || !cursor_done(c))
+		return refuse(server, "08P01", "malformed AuthenticationMD5Password");
+	if (!secret || !password_md5_response(secret, server->pool->key.user, salt, response))
+		return refuse(server, "28P01",
+			      "the server wants an MD5 password and none is configured");
+	build_password(conn_out(server->conn), response);
+	conn_flush(server->conn);
+	return true;
+}
+
+static bool offers_scram(struct cursor *c)
+{
+	bool found = false;
+
+	while (cursor_left(c) > 1) {
+		if (strcmp(cursor_string(c), SCRAM_MECHANISM) == 0)
+			found = true;
+	}
+	return found && !c->failed;
+}
+
+static bool begin_scram(struct server *server, struct cursor *c)
+{
+	struct server_login *login = server->login;
+	const char *secret = secret_of(server);
+	struct bytes first = { 0 };
+
+	if (login->is_scram_begun)
+		return refuse(server, "08P01", "a second SASL authentication");
+	if (!offers_scram(c))
+		return refuse(server, "28000", "the server offers no SASL mechanism that is known");
+	if (!secret || secret_kind_of(secret) != SECRET_PLAIN)
+		return refuse(server, "28P01",
+			      "the server wants SCRAM and no clear-text password is configured");
+	login->is_scram_begun = true;
+	login->scram = scram_client_create(secret);
+	if (!login->scram || !scram_client_first(login->scram, &first)) {
+		bytes_free(&first);
+		return refuse(server, "53200", "out of memory");
+	}
+	build_sasl_initial(conn_out(server->conn), SCRAM_MECHANISM, bytes_begin(&first),
+			   bytes_length(&first));
+	bytes_free(&first);
+	conn_flush(server->conn);
+	return true;
+}
+
+static bool continue_scram(struct server *server, struct cursor *c)
+{
+	struct server_login *login = server->login;
+	struct bytes reply = { 0 };
+	const char *error = "unexpected SASL message";
+	size_t length = cursor_left(c);
+	enum scram_result result =
+		login->scram ? scram_client_step(login->scram, cursor_bytes(c, length), length,
+						 &reply, &error)
+			     : SCRAM_BAD;
+
+	if (result == SCRAM_CONTINUE) {
+		build_sasl_response(conn_out(server->conn), bytes_begin(&reply),
+				    bytes_length(&reply));
+		conn_flush(server->conn);
+	}
+	bytes_free(&reply);
+	switch (result) {
+	case SCRAM_CONTINUE: return true;
+	case SCRAM_DONE: login->is_scram_proved = true; return true;
+	case SCRAM_WRONG: return refuse(server, "28000", "the server could not prove its identity");
+	case SCRAM_BAD: break;
+	}
+	return refuse(server, "08P01", error);
+}
+
+static bool take_authentication(struct server *server, const struct frame *frame)
+{
+	struct server_login *login = server->login;
+	struct cursor c;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	if (login->is_authenticated)
+		return refuse(server, "08P01", "authentication begins a second time");
+	switch (cursor_u32(&c)) {
+	case AUTH_REQ_OK:
+		if (login->is_scram_begun && !login->is_scram_proved)
+			return refuse(server, "28000", "the server did not prove its identity");
+		login->is_authenticated = true;
+		return true;
+	case AUTH_REQ_PASSWORD: return answer_password(server);
+	case AUTH_REQ_MD5: return answer_md5(server, &c);
+	case AUTH_REQ_SASL: return begin_scram(server, &c);
+	case AUTH_REQ_SASL_CONTINUE:
+	case AUTH_REQ_SASL_FINAL: return continue_scram(server, &c);
+	default: return refuse(server, "28000", "the server wants an authentication that is not known");
+	}
+}
+
+static bool take_parameter(struct server *server, const struct frame *frame)
+{
+	struct cursor c;
+	const char *name;
+	const char *value;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	name = cursor_string(&c);
+	value = cursor_string(&c);
+	if (!cursor_done(&c))
+		return refuse(server, "08P01", "malformed ParameterStatus");
+	server_note_report(server, name, value);
+	return true;
+}
+
+static bool take_key(struct server *server, const struct frame *frame)
+{
+	struct cursor c;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	server->pid = cursor_u32(&c);
+	server->secret = cursor_u32(&c);
+	return cursor_done(&c) || refuse(server, "08P01", "malformed BackendKeyData");
+}
+
+static bool take_error(struct server *server, const struct frame *frame)
+{
+	struct wire_error error;
+
+	wire_error_parse(frame->body, frame->body_length, &error);
+	return refuse(server, error.sqlstate, error.message);
+}
+
+static bool take_ready(struct server *server, const struct frame *frame)
+{
+	if (!server->login->is_authenticated || frame->body_length != 1 ||
+	    frame->body[0] != TXN_IDLE)
+		return refuse(server, "08P01", "ReadyForQuery out of place");
+	pool_on_connected(server->pool);
+	server_step(server, SERVER_EV_READY);
+	return false; /* no longer ours to read */
+}
+
+/* false: the login is over, one way or the other. */
+static bool take_message(struct server *server, const struct frame *frame)
+{
+	switch (frame->type) {
+	case MSG_B_AUTHENTICATION: return take_authentication(server, frame);
+	case MSG_B_ERROR: return take_error(server, frame);
+	case MSG_B_NOTICE:
+	case MSG_B_NEGOTIATE_VERSION: return true;
+	default: break;
+	}
+	if (!server->login->is_authenticated)
+		return refuse(server, "08P01", "a message before the end of the authentication");
+	switch (frame->type) {
+	case MSG_B_PARAMETER_STATUS: return take_parameter(server, frame);
+	case MSG_B_BACKEND_KEY_DATA: return take_key(server, frame);
+	case MSG_B_READY: return take_ready(server, frame);
+	default: return refuse(server, "08P01", "an unexpected message while logging in");
+	}
+}
+
+size_t server_login_data(struct server *server, const uint8_t *data, size_t length)
+{
+	size_t at = 0;
+
+	while (at < length) {
+		struct frame frame;
+		enum frame_result result =
+			frame_peek(data + at, length - at, LOGIN_MESSAGE_MAX, &frame);
+
+		if (result == FRAME_BAD) {
+			refuse(server, "08P01", "a message of impossible length while logging in");
+			return length;
+		}
+		if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))
+			return at;
+		at += frame_size(&frame);
+		if (!take_message(server, &frame))
+			return server->state == SERVER_CLOSED ? length : at;
+	}
+	return at;
+}

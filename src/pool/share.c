@@ -1,0 +1,238 @@
+/*
+ * What pools of one key share between workers; see pool/share.h. The registry's lock guards the
+ * two maps only; counters are atomics that nobody locks for.
+ */
+#include "pool/share.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/panic.h"
+#include "base/strmap.h"
+#include "pool/mode.h"
+
+struct pool_registry {
+	pthread_mutex_t lock;
+	struct strmap *shares;
+	struct strmap *loads;
+};
+
+const char *pool_mode_name(enum pool_mode mode)
+{
+	switch (mode) {
+	case POOL_SESSION: return "session";
+	case POOL_TRANSACTION: return "transaction";
+	case POOL_STATEMENT: return "statement";
+	}
+	UNREACHABLE();
+}
+
+struct pool_registry *pool_registry_create(void)
+{
+	struct pool_registry *registry = calloc(1, sizeof(*registry));
+
+	if (!registry)
+		return NULL;
+	pthread_mutex_init(&registry->lock, NULL);
+	registry->shares = strmap_create();
+	registry->loads = strmap_create();
+	if (!registry->shares || !registry->loads)
+		pool_registry_destroy(&registry);
+	return registry;
+}
+
+static void free_value(void *context, const void *key, size_t key_length, void *value)
+{
+	(void)context;
+	(void)key;
+	(void)key_length;
+	free(value);
+}
+
+void pool_registry_destroy(struct pool_registry **registry_pointer)
+{
+	struct pool_registry *registry = *registry_pointer;
+
+	*registry_pointer = NULL;
+	if (!registry)
+		return;
+	if (registry->loads)
+		strmap_each(registry->loads, free_value, NULL);
+	strmap_destroy(&registry->loads);
+	strmap_destroy(&registry->shares);
+	pthread_mutex_destroy(&registry->lock);
+	free(registry);
+}
+
+bool pool_key_text(const struct pool_key *key, struct bytes *out)
+{
+	bytes_append(out, key->cluster_name, strlen(key->cluster_name) + 1);
+	bytes_append(out, key->node_name, strlen(key->node_name) + 1);
+	bytes_append(out, key->database, strlen(key->database) + 1);
+	bytes_append(out, key->user, strlen(key->user) + 1);
+	return !out->failed;
+}
+
+/* The share's own name is its key: four strings with their NULs. */
+static struct pool_share *make_share(const struct bytes *name)
+{
+	struct pool_share *share = calloc(1, sizeof(*share));
+
+	if (!share)
+		return NULL;
+	share->name = malloc(bytes_length(name));
+	if (!share->name) {
+		free(share);
+		return NULL;
+	}
+	memcpy(share->name, bytes_begin(name), bytes_length(name));
+	atomic_init(&share->references, 1);
+	return share;
+}
+
+void pool_share_ref(struct pool_share *share)
+{
+	atomic_fetch_add(&share->references, 1);
+}
+
+static struct pool_share *find_or_make_locked(struct pool_registry *registry,
+					      const struct bytes *name)
+{
+	struct pool_share *share =
+		strmap_get(registry->shares, bytes_begin(name), bytes_length(name));
+
+	if (share) {
+		pool_share_ref(share);
+		return share;
+	}
+	share = make_share(name);
+	if (share && !strmap_set(registry->shares, bytes_begin(name), bytes_length(name), share)) {
+		free(share->name);
+		free(share);
+		return NULL;
+	}
+	return share;
+}
+
+struct pool_share *pool_share_get(struct pool_registry *registry, const struct pool_key *key)
+{
+	struct bytes name = { 0 };
+	struct pool_share *share = NULL;
+
+	if (pool_key_text(key, &name)) {
+		pthread_mutex_lock(&registry->lock);
+		share = find_or_make_locked(registry, &name);
+		pthread_mutex_unlock(&registry->lock);
+	}
+	bytes_free(&name);
+	return share;
+}
+
+static size_t name_length(const char *name)
+{
+	const char *at = name;
+
+	for (int i = 0; i < 4; i++)
+		at += strlen(at) + 1;
+	return (size_t)(at - name);
+}
+
+void pool_share_put(struct pool_registry *registry, struct pool_share **share_pointer)
+{
+	struct pool_share *share = *share_pointer;
+	bool is_last;
+
+	*share_pointer = NULL;
+	if (!share)
+		return;
+	pthread_mutex_lock(&registry->lock);
+	is_last = atomic_fetch_sub(&share->references, 1) == 1;
+	if (is_last)
+		strmap_remove(registry->shares, share->name, name_length(share->name));
+	pthread_mutex_unlock(&registry->lock);
+	if (is_last) {
+		free(share->name);
+		free(share);
+	}
+}
+
+static struct pool_node_load *find_or_make_load_locked(struct pool_registry *registry,
+						       const struct bytes *name)
+{
+	struct pool_node_load *load =
+		strmap_get(registry->loads, bytes_begin(name), bytes_length(name));
+
+	if (load)
+		return load;
+	load = calloc(1, sizeof(*load));
+	if (load && !strmap_set(registry->loads, bytes_begin(name), bytes_length(name), load)) {
+		free(load);
+		return NULL;
+	}
+	return load;
+}
+
+struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
+					  const char *cluster_name, const char *node_name)
+{
+	struct bytes name = { 0 };
+	struct pool_node_load *load = NULL;
+
+	bytes_append(&name, cluster_name, strlen(cluster_name) + 1);
+	bytes_append(&name, node_name, strlen(node_name) + 1);
+	if (!name.failed) {
+		pthread_mutex_lock(&registry->lock);
+		load = find_or_make_load_locked(registry, &name);
+		pthread_mutex_unlock(&registry->lock);
+	}
+	bytes_free(&name);
+	return load;
+}
+
+bool pool_share_take(struct pool_share *share)
+{
+	int servers = atomic_load(&share->servers);
+
+	while (servers < atomic_load(&share->limit)) {
+		if (atomic_compare_exchange_weak(&share->servers, &servers, servers + 1))
+			return true;
+	}
+	return false;
+}
+
+void pool_share_give_back(struct pool_share *share)
+{
+	int before = atomic_fetch_sub(&share->servers, 1);
+
+	ASSERT(before > 0);
+}
+
+int pool_share_next_waiter(const struct pool_share *share, int n, int own, usec tolerance)
+{
+	usec own_since = atomic_load(&share->slots[own].oldest_wait);
+	usec best = own_since ? own_since - tolerance : INT64_MAX;
+	int found = own_since ? own : -1;
+
+	for (int i = 0; i < n; i++) {
+		usec since = i == own ? 0 : atomic_load(&share->slots[i].oldest_wait);
+
+		if (since != 0 && since < best && !atomic_load(&share->slots[i].is_offered)) {
+			best = since;
+			found = i;
+		}
+	}
+	return found;
+}
+
+int pool_share_find_idle(const struct pool_share *share, int n, int own)
+{
+	for (int i = 1; i < n; i++) {
+		int other = (own + i) % n;
+
+		if (atomic_load(&share->slots[other].idle) > 0)
+			return other;
+	}
+	return -1;
+}
