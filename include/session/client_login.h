@@ -1,0 +1,23 @@
+#ifndef POINTSMAN_SESSION_CLIENT_LOGIN_H
+#define POINTSMAN_SESSION_CLIENT_LOGIN_H
+
+#include <sys/socket.h>
+
+#include "session/env.h"
+
+/*
+ * From an accepted socket to an authenticated client: SSLRequest and GSSENCRequest, cancel requests, the
+ * StartupMessage, passwords. All of it lives in one object that is gone when the session begins.
+ */
+
+struct client_login;
+
+/* Takes the socket over. Without memory it is closed. */
+void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
+			socklen_t length);
+
+/* Ends one that takes too long, and all of them at shutdown. */
+void client_login_tick(struct session_env *env, usec now);
+void client_login_close_all(struct session_env *env);
+
+#endif

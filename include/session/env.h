@@ -1,0 +1,171 @@
+#ifndef POINTSMAN_SESSION_ENV_H
+#define POINTSMAN_SESSION_ENV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "auth/method.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/strmap.h"
+#include "cluster/cluster.h"
+#include "net/conn.h"
+#include "net/loop.h"
+#include "pool/mode.h"
+#include "pool/pool.h"
+#include "route/route.h"
+#include "session/stage.h"
+#include "sql/judge.h"
+#include "stats/hist.h"
+#include "stats/traffic.h"
+
+/*
+ * What sessions need from above, and what they keep in common on one worker: given to each
+ * session when it is made. Sessions reach nothing else outside themselves, so that tests can hand
+ * them an environment of their own. One thread.
+ */
+
+struct session_limits {
+	enum auth_type auth;
+	usec query_wait_timeout; /* in the queue for a server; 0: none, as below */
+	usec query_timeout;
+	usec idle_transaction_timeout;
+	usec client_idle_timeout;
+	usec client_login_timeout;
+	usec cancel_wait_timeout;
+	size_t client_buffer;
+	bool strict_hints;
+	bool log_connections;
+	bool log_disconnections;
+	struct conn_tcp_options tcp;
+};
+
+/* A database as clients name it: its configuration on this worker, and its books. */
+struct session_database {
+	struct list_node node;
+	char *name;
+	unsigned cluster; /* index into the topology */
+	char *cluster_name;
+	char *dbname;   /* on the servers */
+	char *user;     /* log in to the servers as this user; NULL: as the client's */
+	char *password; /* for it; NULL: from the user list */
+	enum pool_mode mode;
+	enum route_split split;
+	enum route_no_replica on_no_replica;
+	struct hints hints; /* defaults */
+	struct pool_settings pool;
+	bool is_paused;
+	bool is_disabled;
+	bool is_retired; /* no longer in the configuration */
+
+	uint32_t clients;
+	struct traffic traffic;
+	struct hist xact_time;
+	struct hist query_time;
+	struct hist wait_time;
+	/* Requests by reason and by what they went to: 0 nowhere, 1 primary, 2 replica. */
+	uint64_t routes[ROUTE_REASON_COUNT][3];
+};
+
+/* (database, user): what the clients of one user of one database share: their pools. */
+struct session_identity {
+	struct session_database *database;
+	char *user;        /* the client's */
+	char *server_user; /* who logs in to the servers */
+	uint64_t topology_shape; /* when it changes, `pools` is looked up anew */
+	struct pool **pools;     /* one for each node of the cluster, made when first needed */
+	size_t n_pools;
+	uint32_t clients;
+};
+
+struct session_env;
+
+struct session_ops {
+	/* The database of this name, made when first asked for; NULL: there is none. */
+	struct session_database *(*database)(void *context, const char *name);
+	/* The user's secret; NULL: unknown or without one. */
+	const char *(*secret)(void *context, const char *user);
+	/* May `user` log in without a secret (auth trust)? Whoever is in the list, or anybody when there is none. */
+	bool (*is_known_user)(void *context, const char *user);
+	/* Counts a client in against max_client_conn; false: full. */
+	bool (*admit_client)(void *context);
+	void (*client_left)(void *context);
+	/*
+	 * A CancelRequest came on `conn`, which is the callee's now: the session with this key is looked for on all
+	 * workers and what it does is cancelled; then the socket is closed, which tells the asker that it
+	 * has been delivered, or that nobody had the key.
+	 */
+	void (*cancel)(void *context, uint32_t pid, uint32_t secret, struct conn *conn);
+	/* A client of database `pointsman` or `pgbouncer`, authenticated: takes the connection over. */
+	void (*admin)(void *context, struct conn *conn, const char *user, const char *database,
+		      const char *host, int port);
+	/* May this user use the console at all? */
+	bool (*is_admin)(void *context, const char *user);
+};
+
+struct stage_stats {
+	uint64_t entered;
+	uint64_t passed;
+	uint64_t waited;
+	uint64_t answered;
+	uint64_t failed;
+	uint64_t broken; /* did none of these: a bug, reported */
+	usec time;
+};
+
+struct session_env {
+	struct loop *loop;
+	int worker;
+	struct session_limits limits;
+	struct topology *topology;   /* one reference */
+	uint64_t topology_shape;     /* changes when clusters or nodes come or go */
+	struct pool_registry *registry;
+	struct pools *pools;
+	struct judge *judge;
+	struct stage_stats stages[STAGE_COUNT];
+
+	struct list logins;          /* struct client_login */
+	struct list clients;         /* struct client */
+	struct list databases;       /* struct session_database */
+	struct strmap *keys;         /* cancel key to struct client */
+	struct strmap *identities;   /* "database\0user" to struct session_identity */
+	struct strmap *welcomes;     /* what clients are told at login, see client_welcome.c */
+	struct statement_cache *statements;
+	struct request *free_requests;
+	struct list route_waiters;   /* clients that wait for a better topology */
+	bool is_shutting_down;
+
+	const struct session_ops *ops;
+	void *context;
+};
+
+/* Sets up what an environment owns (lists, maps, judge) once loop, worker, limits, registry, pools, ops and context are filled. */
+bool session_env_init(struct session_env *env, const struct judge_limits *judge_limits);
+
+/* Ends all sessions; with a SQLSTATE the clients are told (FATAL). Servers in use are still waited for. */
+void session_env_close_all(struct session_env *env, const char *sqlstate, const char *message);
+
+/* Ends all sessions first, then frees what init made. */
+void session_env_destroy(struct session_env *env);
+
+/* Time-outs; to be called about once a second. */
+void session_env_tick(struct session_env *env);
+
+/* A new picture of the nodes: takes the reference over and wakes who waited for it. */
+void session_env_set_topology(struct session_env *env, struct topology *topology);
+
+/* The identity of (database, user), made when needed. NULL without memory. */
+struct session_identity *session_identity_get(struct session_env *env,
+					      struct session_database *database,
+					      const char *user);
+
+/* The pool of an identity at a node. NULL without memory. */
+struct pool *session_pool(struct session_env *env, struct session_identity *identity,
+			  size_t node);
+
+/* Forgets what was told to clients at login: the next ones ask a server again. */
+void session_forget_welcomes(struct session_env *env);
+
+#endif

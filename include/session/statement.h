@@ -1,0 +1,110 @@
+#ifndef POINTSMAN_SESSION_STATEMENT_H
+#define POINTSMAN_SESSION_STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sql/judge.h"
+#include "sql/verdict.h"
+
+/*
+ * Prepared statements of the extended protocol. A worker keeps each text (with its parameter types)
+ * once, under an id that no other text in the process ever has; clients' names lead to it, and on
+ * servers it is prepared under a name made of the id, when first needed. Which servers
+ * have it, the servers know (pool/server.h).
+ */
+
+/* What is remembered of a judgement for as long as the text may be executed. */
+struct statement_facts {
+	enum verdict_kind kind;
+	enum verdict_reason reason;
+	unsigned n_statements;
+	bool is_explicit_read_only;
+	bool has_transaction_control;
+	enum pin_reason pin;       /* the first one among its effects */
+	struct hints *hints;       /* of its comments; NULL: none */
+	size_t n_effects;
+	struct effect effects[];   /* the texts follow in the same allocation */
+};
+
+/* NULL without memory. */
+struct statement_facts *statement_facts_create(const struct judgement *judgement);
+void statement_facts_destroy(struct statement_facts **facts);
+
+struct statement {
+	uint64_t id;
+	unsigned references;
+	/*
+	 * A server has accepted it before, or it is transaction control, which any server accepts. Its Parse can then
+	 * be answered without a server: so that who only prepares does not wait behind
+	 * those who hold all servers, and perhaps wait for him (pgbench prepares synchronously).
+	 */
+	bool is_proved;
+	struct statement_facts *facts;
+	size_t body_length;   /* of the Parse message behind its name: text, NUL, types */
+	uint8_t *body;
+	struct statement_cache *cache;
+	struct statement *lru_newer;   /* while nobody holds it but the cache */
+	struct statement *lru_older;
+};
+
+struct statement_cache;
+
+/* `idle_bytes_max`: what texts that no client holds any more may take. NULL without memory. */
+struct statement_cache *statement_cache_create(size_t idle_bytes_max);
+void statement_cache_destroy(struct statement_cache **cache);
+
+/* The statement with this Parse body, if the cache has it: one reference, the caller's. Else NULL. */
+struct statement *statement_find(struct statement_cache *cache, const uint8_t *body,
+				 size_t length);
+
+/*
+ * The statement with this Parse body, which has been judged so. One reference, the caller's. NULL
+ * without memory.
+ */
+struct statement *statement_get(struct statement_cache *cache, const uint8_t *body,
+				size_t length, const struct judgement *judgement);
+
+struct statement *statement_ref(struct statement *statement);
+void statement_unref(struct statement **statement);
+
+size_t statement_cache_count(const struct statement_cache *cache);
+size_t statement_cache_bytes(const struct statement_cache *cache);
+
+/* The name on servers: STATEMENT_NAME_PREFIX and the id. */
+#define STATEMENT_NAME_PREFIX "pointsman_"
+#define STATEMENT_NAME_MAX    32
+void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX]);
+
+/* --- a client's names --- */
+
+struct named_statement {
+	uint64_t hash;
+	char *name;
+	struct statement *statement;
+};
+
+/* Zeroed memory is an empty map. Small: clients have a few; looked through by hash. */
+struct statement_map {
+	struct named_statement *entries;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+/* NULL: no such name. The map keeps its reference. */
+struct statement *statement_map_find(const struct statement_map *map, const char *name);
+
+/* The map takes a reference of its own. The name must be new. false without memory. */
+bool statement_map_add(struct statement_map *map, const char *name, struct statement *statement);
+
+/* Removes the name if it is there. */
+void statement_map_remove(struct statement_map *map, const char *name);
+void statement_map_clear(struct statement_map *map);
+
+/* The same by the hash of the name, for a Parse that failed. Never 0. */
+uint64_t statement_name_hash(const char *name);
+void statement_map_remove_hash(struct statement_map *map, uint64_t hash,
+			       const struct statement *only);
+
+#endif

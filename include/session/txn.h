@@ -1,0 +1,60 @@
+#ifndef POINTSMAN_SESSION_TXN_H
+#define POINTSMAN_SESSION_TXN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "pool/settings.h"
+#include "sql/hint.h"
+#include "sql/verdict.h"
+
+/*
+ * What a session has set, under PostgreSQL's rules for transactions (R-41): a SET counts from the moment its
+ * command completes, and is undone by ROLLBACK, by ROLLBACK TO a savepoint before it, and by an error in an
+ * implicit transaction. The same for `SET pointsman.*`. Fed with the effects of completed commands and with the
+ * status of each ReadyForQuery.
+ */
+
+struct txn_savepoint;
+
+struct txn {
+	uint8_t status;                 /* of the last ReadyForQuery sent to the client */
+	bool has_failed;                /* an error since the last commit, rollback or ReadyForQuery 'I' */
+	usec began_at;                  /* 0: none is open */
+	struct settings *startup;       /* what RESET goes back to */
+	struct settings *settings;      /* in effect now */
+	struct settings *committed;     /* ... and when the open transaction is rolled back */
+	struct hints *hints;            /* from SET pointsman.x; NULL: none */
+	struct hints *hints_committed;
+	struct hints *hints_local;      /* from SET LOCAL */
+	struct txn_savepoint *savepoints; /* the innermost first */
+};
+
+/* `startup`: a reference is taken. */
+void txn_init(struct txn *txn, struct settings *startup);
+void txn_destroy(struct txn *txn);
+
+/* A command with this effect has completed; `tag` is its command tag. false without memory: the session's state is unknown. */
+bool txn_apply(struct txn *txn, const struct effect *effect, const char *tag);
+
+/* An ErrorResponse went by. */
+void txn_note_error(struct txn *txn);
+
+/* A ReadyForQuery went by. */
+void txn_note_ready(struct txn *txn, uint8_t status, usec now);
+
+/* SET [LOCAL] pointsman.name = value, or RESET (value NULL). false: `why` says what is wrong. */
+bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,
+		  size_t why_size);
+
+/* Adds the session's hints, as weaker ones. */
+void txn_merge_hints(const struct txn *txn, struct hints *hints);
+
+static inline bool txn_is_open(const struct txn *txn)
+{
+	return txn->status != 'I';
+}
+
+#endif

@@ -1,0 +1,656 @@
+/*
+ * Client sessions: reading what a client sends, greeting it, ending it; see session/client.h. The
+ * worker's thread runs all of it. Requests are walked in request.c, replies in relay.c.
+ */
+#include "session/client.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/panic.h"
+#include "base/random.h"
+#include "pool/cancel.h"
+#include "wire/build.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+/* How long a client that is told its end may take to read it. */
+#define LINGER          (5 * USEC_PER_SEC)
+/* How long the server of a client that has gone may take to come to rest. */
+#define GONE_MAX        (10 * USEC_PER_SEC)
+/* Greetings remembered on a worker; above that all are forgotten. */
+#define WELCOMES_MAX    1000
+
+static const struct conn_handler client_handler;
+
+const char *client_state_name(enum client_state state)
+{
+	static const char *const names[CLIENT_STATE_COUNT] = {
+		"welcoming", "idle", "active", "waiting", "gone",
+	};
+
+	return names[state];
+}
+
+const char *close_reason_name(enum close_reason reason)
+{
+	static const char *const names[CLOSE_REASON_COUNT] = {
+		"terminate",   "client_gone", "protocol_error", "server_lost",  "timeout",
+		"no_memory",   "admin",       "shutdown",       "login_failed",
+	};
+
+	return names[reason];
+}
+
+void client_set_state(struct client *client, enum client_state state)
+{
+	ASSERT(client->state != CLIENT_GONE || state == CLIENT_GONE);
+	client->state = state;
+	client->state_since = clock_now();
+}
+
+const struct cluster *client_cluster(const struct client *client)
+{
+	return &client->env->topology->clusters[client->identity->database->cluster];
+}
+
+const struct node *client_node(const struct client *client, int index)
+{
+	const struct cluster *cluster = client_cluster(client);
+
+	return index < 0 || (size_t)index >= cluster->n_nodes ? NULL : &cluster->nodes[index];
+}
+
+/* --- the key of a session --- */
+
+static void key_bytes(uint32_t pid, uint32_t secret, uint8_t out[8])
+{
+	memcpy(out, &pid, 4);
+	memcpy(out + 4, &secret, 4);
+}
+
+/* From the system's generator; the first number stays positive, as a process id is. */
+static bool make_key(struct client *client)
+{
+	uint8_t key[8];
+
+	do {
+		random_secret(&client->key_pid, sizeof(client->key_pid));
+		random_secret(&client->key_secret, sizeof(client->key_secret));
+		client->key_pid &= 0x7fffffff;
+		key_bytes(client->key_pid, client->key_secret, key);
+	} while (client->key_pid == 0 || strmap_get(client->env->keys, key, sizeof(key)));
+	return strmap_set(client->env->keys, key, sizeof(key), client);
+}
+
+static void drop_key(struct client *client)
+{
+	uint8_t key[8];
+
+	key_bytes(client->key_pid, client->key_secret, key);
+	if (strmap_get(client->env->keys, key, sizeof(key)) == client)
+		strmap_remove(client->env->keys, key, sizeof(key));
+}
+
+/* --- the end --- */
+
+static void log_end(const struct client *client, enum close_reason reason)
+{
+	if (!client->env->limits.log_disconnections)
+		return;
+	log_info(&client->ctx, "session ended: %s, %llu requests, %llu bytes in, %llu out, %lld ms",
+		 close_reason_name(reason), (unsigned long long)client->n_requests,
+		 client->conn ? (unsigned long long)conn_bytes_in(client->conn) : 0,
+		 client->conn ? (unsigned long long)conn_bytes_out(client->conn) : 0,
+		 (long long)((clock_now() - client->connected_at) / USEC_PER_MS));
+}
+
+/* The last of it. Nothing points here any more but what the batch under way may still hold. */
+static void free_client(struct client *client)
+{
+	struct session_env *env = client->env;
+
+	ASSERT(!client->server && !client->conn && !client->is_closed);
+	client->is_closed = true;
+	request_destroy(&client->request);
+	pending_clear(&client->pending);
+	statement_map_clear(&client->statements);
+	statement_unref(&client->unnamed);
+	statement_unref(&client->hint_portal);
+	txn_destroy(&client->txn);
+	if (list_contains_node(&client->route_node))
+		list_remove(&env->route_waiters, &client->route_node);
+	list_remove(&env->clients, &client->node);
+	drop_key(client);
+	client->identity->clients--;
+	client->identity->database->clients--;
+	env->ops->client_left(env->context);
+	loop_defer_free(env->loop, client);
+}
+
+void client_check_gone(struct client *client)
+{
+	if (client->state != CLIENT_GONE || client->is_closed)
+		return;
+	if (client->server && (!relay_is_quiet(client) || client->is_batch_open))
+		return;
+	lease_end(client);
+	free_client(client);
+}
+
+/* What runs for nobody is cancelled, and its server waited for: clean, it is used again. */
+static void leave_server(struct client *client)
+{
+	bool is_busy = !relay_is_quiet(client) || client->is_batch_open;
+
+	if (!is_busy)
+		return;
+	if (!relay_wind_up(client)) {
+		pool_discard(&client->server, "its client has gone in the middle of a message");
+		return;
+	}
+	if (conn_is_paused(client->server->conn))
+		conn_resume(client->server->conn);
+	cancel_forward(client->server, CANCEL_CLIENT_GONE, NULL, NULL);
+}
+
+/* Ends a request that has not been sent yet. */
+static void drop_unsent_request(struct client *client)
+{
+	struct request *request = client->request;
+
+	if (!request || request->is_sent)
+		return;
+	if (request->is_setup_sent && client->server)
+		pool_discard(&client->server, "its client has gone while settings were set");
+	request_destroy(&client->request);
+}
+
+void client_close(struct client *client, enum close_reason reason, const char *sqlstate,
+		  const char *message)
+{
+	if (client->state == CLIENT_GONE)
+		return;
+	log_end(client, reason);
+	if (sqlstate && client->conn) {
+		build_error(conn_out(client->conn), "FATAL", sqlstate, message, NULL, NULL);
+		conn_finish(&client->conn, LINGER);
+	} else {
+		conn_destroy(&client->conn);
+	}
+	client->input = NULL;
+	client->input_left = 0;
+	drop_key(client);
+	drop_unsent_request(client);
+	client_set_state(client, CLIENT_GONE);
+	if (client->server)
+		leave_server(client);
+	client_check_gone(client);
+}
+
+/* --- reading --- */
+
+static void protocol_error(struct client *client, const char *what)
+{
+	client_close(client, CLOSE_PROTOCOL, "08P01", what);
+}
+
+static void take_input(struct client *client, size_t length)
+{
+	client->input += length;
+	client->input_left -= length;
+}
+
+/* The rest of a message whose beginning went by before. */
+static void pass_tail(struct client *client)
+{
+	size_t part = client->client_tail < client->input_left ? client->client_tail
+							       : client->input_left;
+	const uint8_t *data = client->input;
+
+	take_input(client, part);
+	client->client_tail -= part;
+	if (!client->is_tail_dropped && client->server)
+		relay_client_bytes(client, data, part);
+	if (client->client_tail == 0 && !client->request)
+		lease_settle(client);
+}
+
+/* One COPY message, or as much of it as is there. */
+static bool pass_copy_message(struct client *client)
+{
+	struct frame frame;
+	size_t present;
+	enum frame_result result =
+		frame_peek(client->input, client->input_left,
+			   frame_frontend_body_max(client->input[0]), &frame);
+
+	if (result == FRAME_NEED_MORE)
+		return false;
+	if (result == FRAME_BAD) {
+		protocol_error(client, "invalid message length");
+		return false;
+	}
+	present = FRAME_HEADER_BYTES + frame.body_present;
+	switch (frame.type) {
+	case MSG_F_COPY_DATA: break;
+	case MSG_F_COPY_DONE:
+	case MSG_F_COPY_FAIL: client->is_copying_in = false; break;
+	case MSG_F_SYNC:
+	case MSG_F_FLUSH: take_input(client, present); return true; /* ignored, as a server does */
+	default:
+		client_close(client,
+			     frame.type == MSG_F_TERMINATE ? CLOSE_TERMINATE : CLOSE_PROTOCOL,
+			     "08P01", "unexpected message type during COPY from stdin");
+		return false;
+	}
+	client->client_tail = frame_size(&frame) - present;
+	client->is_tail_dropped = false;
+	relay_client_bytes(client, client->input, present);
+	take_input(client, present);
+	return true;
+}
+
+/* All COPY data that is there, in one piece. */
+static bool pass_copy(struct client *client)
+{
+	const uint8_t *start = client->input;
+	size_t at = 0;
+	struct frame frame;
+
+	while (at < client->input_left &&
+	       frame_peek(start + at, client->input_left - at, FRAME_BODY_MAX, &frame) ==
+		       FRAME_OK &&
+	       frame.type == MSG_F_COPY_DATA && frame_is_whole(&frame))
+		at += frame_size(&frame);
+	if (at == 0)
+		return pass_copy_message(client);
+	take_input(client, at);
+	relay_client_bytes(client, start, at);
+	return true;
+}
+
+static void begin_request(struct client *client, const struct collect_extent *extent)
+{
+	struct request *request = request_create(client);
+
+	if (!request) {
+		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
+		return;
+	}
+	request->size = extent->size;
+	request->tail = extent->tail;
+	request->end = extent->end;
+	client->request = request;
+	request_run(request);
+}
+
+static bool take_request(struct client *client)
+{
+	struct collect_extent extent;
+
+	switch (collect_request(client->input, client->input_left,
+				client->env->limits.client_buffer, &extent)) {
+	case COLLECT_MORE: return false;
+	case COLLECT_REQUEST:
+		begin_request(client, &extent);
+		/* Still there and not sent: it waits, and its bytes with it. */
+		return !client->request || client->request->is_taken;
+	case COLLECT_STRAY: /* late COPY messages: the server has ended the COPY already */
+		take_input(client, extent.size);
+		client->client_tail = extent.tail;
+		client->is_tail_dropped = true;
+		return true;
+	case COLLECT_TERMINATE: client_close(client, CLOSE_TERMINATE, NULL, NULL); return false;
+	case COLLECT_BAD: protocol_error(client, extent.error); return false;
+	}
+	UNREACHABLE();
+}
+
+/* Does one thing with what is there; false when nothing more can be done with it now. */
+static bool take_some(struct client *client)
+{
+	if (client->client_tail > 0) {
+		pass_tail(client);
+		return true;
+	}
+	if (client->is_copying_in)
+		return pass_copy(client);
+	if (client->request) {
+		conn_pause(client->conn); /* one request after the other */
+		return false;
+	}
+	return take_request(client);
+}
+
+static size_t on_data(void *context, const uint8_t *data, size_t length)
+{
+	struct client *client = context;
+	size_t left;
+
+	client->identity->database->traffic.received += length;
+	client->input = data;
+	client->input_left = length;
+	while (client->input_left > 0 && client->conn && !conn_is_paused(client->conn)) {
+		if (!take_some(client))
+			break;
+	}
+	left = client->input_left;
+	client->input = NULL;
+	client->input_left = 0;
+	return length - left;
+}
+
+/* The client has taken what its server sent: more of it may come. */
+static void on_drained(void *context)
+{
+	struct client *client = context;
+
+	if (client->server && conn_is_paused(client->server->conn))
+		conn_resume(client->server->conn);
+}
+
+static void on_closed(void *context, enum conn_end end, int error)
+{
+	(void)end;
+	(void)error;
+	client_close(context, CLOSE_CLIENT_GONE, NULL, NULL);
+}
+
+static const struct conn_handler client_handler = { on_data, on_drained, on_closed, NULL };
+
+void client_request_finished(struct client *client)
+{
+	if (client->state == CLIENT_GONE) {
+		client_check_gone(client);
+		return;
+	}
+	client_set_state(client, CLIENT_IDLE);
+	if (conn_is_paused(client->conn))
+		conn_resume(client->conn);
+}
+
+/* --- greeting --- */
+
+static bool welcome_key(const struct client *client, struct bytes *out)
+{
+	const struct session_identity *identity = client->identity;
+
+	bytes_append(out, identity->database->name, strlen(identity->database->name) + 1);
+	bytes_append(out, identity->user, strlen(identity->user) + 1);
+	return settings_key(client->txn.settings, out);
+}
+
+static void free_welcome(void *context, const void *key, size_t key_length, void *value)
+{
+	(void)context;
+	(void)key;
+	(void)key_length;
+	bytes_free(value);
+	free(value);
+}
+
+void session_forget_welcomes(struct session_env *env)
+{
+	struct strmap *fresh = strmap_create();
+
+	if (!fresh)
+		return;
+	strmap_each(env->welcomes, free_welcome, NULL);
+	strmap_destroy(&env->welcomes);
+	env->welcomes = fresh;
+}
+
+static void remember_welcome(struct client *client, const struct bytes *reports)
+{
+	struct session_env *env = client->env;
+	struct bytes key = { 0 };
+	struct bytes *copy;
+
+	if (strmap_count(env->welcomes) >= WELCOMES_MAX)
+		session_forget_welcomes(env);
+	copy = calloc(1, sizeof(*copy));
+	if (!copy)
+		return;
+	bytes_append(copy, bytes_begin(reports), bytes_length(reports));
+	if (copy->failed || !welcome_key(client, &key) ||
+	    strmap_get(env->welcomes, bytes_begin(&key), bytes_length(&key)) ||
+	    !strmap_set(env->welcomes, bytes_begin(&key), bytes_length(&key), copy)) {
+		bytes_free(copy);
+		free(copy);
+	}
+	bytes_free(&key);
+}
+
+static void send_welcome(struct client *client, const struct bytes *reports)
+{
+	struct bytes *out = conn_out(client->conn);
+
+	bytes_append(out, bytes_begin(reports), bytes_length(reports));
+	build_backend_key(out, client->key_pid, client->key_secret);
+	build_ready(out, TXN_IDLE);
+	conn_flush(client->conn);
+}
+
+void client_welcome(struct client *client)
+{
+	const struct server *server = client->server;
+	struct bytes reports = { 0 };
+
+	for (size_t i = 0; i < server->n_reports; i++) {
+		const char *name = server->reports[i].name;
+
+		/* To its clients the whole is one server, which takes writes. */
+		build_parameter_status(&reports, name,
+				       strcmp(name, "in_hot_standby") == 0
+					       ? "off"
+					       : server->reports[i].value);
+	}
+	remember_welcome(client, &reports);
+	send_welcome(client, &reports);
+	bytes_free(&reports);
+}
+
+static void greet(struct client *client)
+{
+	struct collect_extent nothing = { .end = REQUEST_LOGIN };
+	struct bytes key = { 0 };
+	struct bytes *known = NULL;
+
+	if (welcome_key(client, &key))
+		known = strmap_get(client->env->welcomes, bytes_begin(&key), bytes_length(&key));
+	bytes_free(&key);
+	if (!known) {
+		begin_request(client, &nothing);
+		return;
+	}
+	send_welcome(client, known);
+	client_set_state(client, CLIENT_IDLE);
+}
+
+/* --- the beginning --- */
+
+static struct client *allocate(struct session_env *env, struct client_params *params)
+{
+	static atomic_ullong last_id;
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return NULL;
+	client->env = env;
+	client->identity = params->identity;
+	client->id = atomic_fetch_add(&last_id, 1) + 1;
+	if (!make_key(client)) {
+		free(client);
+		return NULL;
+	}
+	client->conn = params->conn;
+	client->connected_at = params->connected_at;
+	client->port = params->port;
+	memcpy(client->host, params->host, sizeof(client->host));
+	client->last.node = -1;
+	client->last.staleness = -1;
+	client->ctx = (struct log_ctx){ .kind = "client", .id = client->id,
+					.user = params->identity->user,
+					.database = params->identity->database->name };
+	return client;
+}
+
+static void set_startup_hints(struct client *client, const struct hints *hints)
+{
+	if (!hints->set)
+		return;
+	client->txn.hints = malloc(sizeof(*hints));
+	client->txn.hints_committed = malloc(sizeof(*hints));
+	if (client->txn.hints)
+		*client->txn.hints = *hints;
+	if (client->txn.hints_committed)
+		*client->txn.hints_committed = *hints;
+}
+
+void client_create(struct session_env *env, struct client_params *params)
+{
+	struct client *client = allocate(env, params);
+
+	if (!client) {
+		build_error(conn_out(params->conn), "FATAL", "53200", "pointsman: out of memory",
+			    NULL, NULL);
+		conn_finish(&params->conn, LINGER);
+		settings_unref(&params->startup);
+		env->ops->client_left(env->context);
+		return;
+	}
+	txn_init(&client->txn, params->startup);
+	settings_unref(&params->startup);
+	set_startup_hints(client, params->hints);
+	client->identity->clients++;
+	client->identity->database->clients++;
+	client->identity->database->traffic.client_login_count++;
+	list_push_back(&env->clients, &client->node);
+	conn_set_handler(client->conn, &client_handler, client);
+	client_set_state(client, CLIENT_WELCOMING);
+	if (env->limits.log_connections)
+		log_info(&client->ctx, "logged in from %s:%d", client->host, client->port);
+	greet(client);
+}
+
+/* --- cancel --- */
+
+/* In the queue: it is answered there, and never borrows. */
+static void cancel_waiting(struct client *client)
+{
+	struct request *request = client->request;
+
+	pool_forget(&request->waiter);
+	if (list_contains_node(&client->route_node))
+		list_remove(&client->env->route_waiters, &client->route_node);
+	snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57014");
+	snprintf(request->failure.message, sizeof(request->failure.message),
+		 "pointsman: canceling statement due to user request, while it was waiting");
+	request_resume(request, false);
+}
+
+bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
+		   client_cancel_done done, void *context)
+{
+	uint8_t key[8];
+	struct client *client;
+
+	key_bytes(pid, secret, key);
+	client = strmap_get(env->keys, key, sizeof(key));
+	if (!client)
+		return false;
+	if (client->state == CLIENT_WAITING && client->request) {
+		cancel_waiting(client);
+		done(context);
+	} else if (client->server && !relay_is_quiet(client)) {
+		cancel_forward(client->server, CANCEL_CLIENT, done, context);
+	} else {
+		done(context); /* it does nothing that could be cancelled */
+	}
+	return true;
+}
+
+/* --- time --- */
+
+static void fail_waiting(struct client *client)
+{
+	struct request *request = client->request;
+	bool is_for_route = list_contains_node(&client->route_node);
+
+	pool_forget(&request->waiter);
+	if (is_for_route)
+		list_remove(&client->env->route_waiters, &client->route_node);
+	snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "%s",
+		 is_for_route ? "57P03" : "53300");
+	snprintf(request->failure.message, sizeof(request->failure.message),
+		 "pointsman: no %s in time (query_wait_timeout)",
+		 is_for_route ? "node could take this request" : "server was free");
+	request_resume(request, false);
+}
+
+static bool is_over(usec since, usec limit, usec now)
+{
+	return limit > 0 && since > 0 && now - since >= limit;
+}
+
+void client_abandon(struct client *client)
+{
+	if (client->server)
+		pool_discard(&client->server, "it did not come to rest after its client had gone");
+	pending_clear(&client->pending);
+	client->is_batch_open = false;
+	client_check_gone(client);
+}
+
+static void check_idle(struct client *client, const struct session_limits *limits, usec now)
+{
+	if (txn_is_open(&client->txn)) {
+		if (is_over(client->state_since, limits->idle_transaction_timeout, now))
+			client_close(client, CLOSE_TIMEOUT, "25P03",
+				     "pointsman: idle in transaction for too long "
+				     "(idle_transaction_timeout)");
+	} else if (is_over(client->state_since, limits->client_idle_timeout, now)) {
+		client_close(client, CLOSE_TIMEOUT, "57P05",
+			     "pointsman: idle for too long (client_idle_timeout)");
+	}
+}
+
+static void check_times(struct client *client, usec now)
+{
+	const struct session_limits *limits = &client->env->limits;
+
+	switch (client->state) {
+	case CLIENT_GONE:
+		if (is_over(client->state_since, GONE_MAX, now))
+			client_abandon(client);
+		break;
+	case CLIENT_IDLE: check_idle(client, limits, now); break;
+	case CLIENT_WAITING:
+		if (client->request &&
+		    is_over(client->request->waiting_since, limits->query_wait_timeout, now))
+			fail_waiting(client);
+		break;
+	case CLIENT_ACTIVE:
+		if (client->request && is_over(client->request->sent_at, limits->query_timeout, now))
+			client_close(client, CLOSE_TIMEOUT, "57014",
+				     "pointsman: the query took too long (query_timeout)");
+		break;
+	case CLIENT_WELCOMING:
+		if (is_over(client->connected_at, limits->client_login_timeout, now))
+			client_close(client, CLOSE_TIMEOUT, "57P03",
+				     "pointsman: no server in time to log in "
+				     "(client_login_timeout)");
+		break;
+	default: UNREACHABLE();
+	}
+}
+
+void client_tick(struct session_env *env, usec now)
+{
+	LIST_EACH_SAFE(&env->clients, node)
+		check_times(LIST_ENTRY(node, struct client, node), now);
+}

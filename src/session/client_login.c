@@ -1,0 +1,576 @@
+/*
+ * From an accepted socket to an authenticated client; see session/client_login.h. A state machine in
+ * which each message is legal in one state only (R-02); the identity is set once, by the StartupMessage.
+ */
+#include "session/client_login.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "auth/password.h"
+#include "auth/scram.h"
+#include "auth/userlist.h"
+#include "base/bytes.h"
+#include "base/panic.h"
+#include "base/random.h"
+#include "session/client.h"
+#include "wire/build.h"
+#include "wire/cursor.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+#include "wire/startup.h"
+
+#define LINGER        (2 * USEC_PER_SEC)
+#define OPTION_MAX    1024
+#define NEWEST_MINOR  0
+
+enum login_state {
+	LOGIN_STARTUP,     /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
+	LOGIN_PASSWORD,    /* PasswordMessage: in clear text or MD5 */
+	LOGIN_SASL_BEGIN,  /* SASLInitialResponse */
+	LOGIN_SASL,        /* SASLResponse */
+};
+
+struct client_login {
+	struct list_node node; /* in env->logins */
+	struct session_env *env;
+	struct conn *conn;
+	enum login_state state;
+	bool had_ssl_request;
+	bool had_gss_request;
+	bool is_counted;       /* against max_client_conn */
+	bool is_console;       /* wants the admin console */
+	char *user;
+	char *database;
+	const struct session_database *entry; /* NULL: there is none of this name */
+	struct settings *startup;
+	struct hints hints;
+	uint8_t salt[4];
+	struct scram_server *scram;
+	usec began_at;
+	char host[46];
+	int port;
+};
+
+/* --- ends --- */
+
+static void free_login(struct client_login *login)
+{
+	struct session_env *env = login->env;
+
+	list_remove(&env->logins, &login->node);
+	if (login->is_counted)
+		env->ops->client_left(env->context);
+	scram_server_destroy(&login->scram);
+	settings_unref(&login->startup);
+	free(login->user);
+	free(login->database);
+	loop_defer_free(env->loop, login);
+}
+
+static void drop(struct client_login *login)
+{
+	conn_destroy(&login->conn);
+	free_login(login);
+}
+
+static void reject(struct client_login *login, const char *sqlstate, const char *message)
+{
+	struct log_ctx ctx = { .kind = "login", .user = login->user, .database = login->database };
+
+	log_info(&ctx, "log-in from %s refused: %s (%s)", login->host, message, sqlstate);
+	build_error(conn_out(login->conn), "FATAL", sqlstate, message, NULL, NULL);
+	conn_finish(&login->conn, LINGER);
+	free_login(login);
+}
+
+static void reject_password(struct client_login *login)
+{
+	char message[160];
+
+	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"",
+		 login->user);
+	reject(login, "28P01", message);
+}
+
+/* --- authenticated --- */
+
+static void begin_session(struct client_login *login)
+{
+	struct session_env *env = login->env;
+	struct session_database *database = env->ops->database(env->context, login->database);
+	struct client_params params = { .conn = login->conn, .startup = login->startup,
+					.hints = &login->hints, .port = login->port,
+					.connected_at = login->began_at };
+
+	params.identity = database ? session_identity_get(env, database, login->user) : NULL;
+	if (!params.identity) {
+		reject(login, "53200", "pointsman: out of memory");
+		return;
+	}
+	memcpy(params.host, login->host, sizeof(params.host));
+	build_auth_request(conn_out(login->conn), AUTH_REQ_OK, NULL, 0);
+	login->conn = NULL;
+	login->startup = NULL;
+	login->is_counted = false;
+	client_create(env, &params);
+	free_login(login);
+}
+
+static void begin_console(struct client_login *login)
+{
+	struct session_env *env = login->env;
+	struct conn *conn = login->conn;
+
+	if (!env->ops->is_admin(env->context, login->user)) {
+		reject(login, "42501", "pointsman: admin access needed");
+		return;
+	}
+	build_auth_request(conn_out(conn), AUTH_REQ_OK, NULL, 0);
+	login->conn = NULL;
+	env->ops->admin(env->context, conn, login->user, login->database, login->host,
+			login->port);
+	free_login(login);
+}
+
+/* What there is to say about the database is said only to who has proved who he is. */
+static void accept_login(struct client_login *login)
+{
+	char message[160];
+
+	if (login->is_console) {
+		begin_console(login);
+		return;
+	}
+	login->entry = login->env->ops->database(login->env->context, login->database);
+	if (!login->entry) {
+		snprintf(message, sizeof(message), "database \"%.63s\" does not exist",
+			 login->database);
+		reject(login, "3D000", message);
+	} else if (login->entry->is_disabled) {
+		snprintf(message, sizeof(message), "pointsman: database \"%.63s\" is disabled",
+			 login->database);
+		reject(login, "57P03", message);
+	} else {
+		begin_session(login);
+	}
+}
+
+/* --- authentication --- */
+
+static const char *secret_of(const struct client_login *login)
+{
+	return login->env->ops->secret(login->env->context, login->user);
+}
+
+static void ask(struct client_login *login, enum login_state next, uint32_t code,
+		const void *data, size_t length)
+{
+	login->state = next;
+	build_auth_request(conn_out(login->conn), code, data, length);
+	conn_flush(login->conn);
+}
+
+static void ask_scram(struct client_login *login)
+{
+	static const char mechanisms[] = SCRAM_MECHANISM "\0"; /* a list, ended by an empty name */
+
+	ask(login, LOGIN_SASL_BEGIN, AUTH_REQ_SASL, mechanisms, sizeof(mechanisms));
+}
+
+/*
+ * As in PostgreSQL: with `md5`, a user whose secret is a SCRAM one logs in by SCRAM; an unknown user is asked the same as
+ * a known one.
+ */
+static void begin_authentication(struct client_login *login)
+{
+	struct session_env *env = login->env;
+	const char *secret;
+
+	switch (env->limits.auth) {
+	case AUTH_TRUST:
+		if (env->ops->is_known_user(env->context, login->user))
+			accept_login(login);
+		else
+			reject_password(login);
+		return;
+	case AUTH_PASSWORD: ask(login, LOGIN_PASSWORD, AUTH_REQ_PASSWORD, NULL, 0); return;
+	case AUTH_MD5:
+		secret = secret_of(login);
+		if (secret && secret_kind_of(secret) == SECRET_SCRAM) {
+			ask_scram(login);
+			return;
+		}
+		random_secret(login->salt, sizeof(login->salt));
+		ask(login, LOGIN_PASSWORD, AUTH_REQ_MD5, login->salt, sizeof(login->salt));
+		return;
+	case AUTH_SCRAM: ask_scram(login); return;
+	}
+	UNREACHABLE();
+}
+
+static void take_password(struct client_login *login, const struct frame *frame)
+{
+	struct cursor c;
+	const char *password;
+	const char *secret = secret_of(login);
+	bool is_right;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	password = cursor_string(&c);
+	if (!cursor_done(&c)) {
+		reject(login, "08P01", "invalid password packet");
+		return;
+	}
+	if (login->env->limits.auth == AUTH_MD5)
+		is_right = password_md5_check(secret, login->user, login->salt, password);
+	else
+		is_right = password_plain_check(secret, login->user, password);
+	if (is_right)
+		accept_login(login);
+	else
+		reject_password(login);
+}
+
+static void step_scram(struct client_login *login, const uint8_t *message, size_t length)
+{
+	struct bytes reply = { 0 };
+	const char *error = NULL;
+	enum scram_result result =
+		scram_server_step(login->scram, message, length, &reply, &error);
+	struct bytes *out = conn_out(login->conn);
+
+	if (result == SCRAM_CONTINUE || result == SCRAM_DONE)
+		build_auth_request(out,
+				   result == SCRAM_DONE ? AUTH_REQ_SASL_FINAL
+							: AUTH_REQ_SASL_CONTINUE,
+				   bytes_begin(&reply), bytes_length(&reply));
+	bytes_free(&reply);
+	login->state = LOGIN_SASL;
+	switch (result) {
+	case SCRAM_CONTINUE: conn_flush(login->conn); break;
+	case SCRAM_DONE: accept_login(login); break;
+	case SCRAM_WRONG: reject_password(login); break;
+	case SCRAM_BAD: reject(login, "08P01", error ? error : "malformed SCRAM message"); break;
+	}
+}
+
+static void take_sasl_begin(struct client_login *login, const struct frame *frame)
+{
+	struct cursor c;
+	const char *mechanism;
+	uint32_t length;
+	const uint8_t *data;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	mechanism = cursor_string(&c);
+	length = cursor_u32(&c);
+	data = cursor_bytes(&c, length == UINT32_MAX ? 0 : length);
+	if (!cursor_done(&c) || length == UINT32_MAX || strcmp(mechanism, SCRAM_MECHANISM) != 0) {
+		reject(login, "08P01", "client selected an invalid SASL authentication mechanism");
+		return;
+	}
+	login->scram = scram_server_create(login->user, secret_of(login));
+	if (!login->scram) {
+		reject(login, "53200", "pointsman: out of memory");
+		return;
+	}
+	step_scram(login, data, length);
+}
+
+/* --- StartupMessage --- */
+
+static bool is_console_name(const char *database)
+{
+	return strcmp(database, "pointsman") == 0 || strcmp(database, "pgbouncer") == 0;
+}
+
+static bool add_setting(struct client_login *login, const char *name, const char *value)
+{
+	struct settings *before = login->startup;
+	struct bytes statement = { 0 };
+	bool failed = !settings_statement(name, value, &statement) ||
+		      !bytes_append(&statement, "", 1);
+
+	if (!failed)
+		login->startup = settings_with(before, name, (const char *)bytes_begin(&statement),
+					       &failed);
+	bytes_free(&statement);
+	if (failed) {
+		reject(login, "53200", "pointsman: out of memory");
+		return false;
+	}
+	settings_unref(&before);
+	return true;
+}
+
+/* A setting of ours, or one for the servers. false: the client has been refused. */
+static bool take_setting(struct client_login *login, const char *name, const char *value)
+{
+	static const char own[] = "pointsman.";
+	char folded[128];
+	char why[160] = "";
+	char message[256];
+	size_t i;
+
+	for (i = 0; name[i] && i + 1 < sizeof(folded); i++)
+		folded[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+	folded[i] = '\0';
+	if (strncmp(folded, own, strlen(own)) != 0)
+		return add_setting(login, folded, value);
+	if (hint_set(&login->hints, folded + strlen(own), value, why, sizeof(why)))
+		return true;
+	snprintf(message, sizeof(message), "pointsman: invalid value for \"%s\": %s", folded, why);
+	reject(login, "22023", message);
+	return false;
+}
+
+static bool take_options(struct client_login *login, const char *options)
+{
+	char name[OPTION_MAX];
+	char value[OPTION_MAX];
+
+	for (;;) {
+		switch (startup_next_option(&options, name, sizeof(name), value, sizeof(value))) {
+		case STARTUP_OPTION_END: return true;
+		case STARTUP_OPTION_SETTING:
+			if (!take_setting(login, name, value))
+				return false;
+			break;
+		case STARTUP_OPTION_BAD:
+			reject(login, "42601", "invalid command-line argument for server process");
+			return false;
+		case STARTUP_OPTION_TOO_LONG:
+			reject(login, "54000", "pointsman: an option is too long");
+			return false;
+		}
+	}
+}
+
+static bool take_settings(struct client_login *login, const struct startup *startup)
+{
+	if (startup->options && !take_options(login, startup->options))
+		return false;
+	for (size_t i = 0; i < startup->n_params; i++) {
+		if (!take_setting(login, startup->params[i].name, startup->params[i].value))
+			return false;
+	}
+	return true;
+}
+
+static bool take_names(struct client_login *login, const struct startup *startup)
+{
+	const char *database = startup->database && startup->database[0] ? startup->database
+									 : startup->user;
+
+	if (!startup->user) {
+		reject(login, "28000", "no PostgreSQL user name specified in startup packet");
+		return false;
+	}
+	login->user = strdup(startup->user);
+	login->database = strdup(database);
+	if (!login->user || !login->database) {
+		reject(login, "53200", "pointsman: out of memory");
+		return false;
+	}
+	login->is_console = is_console_name(database);
+	return true;
+}
+
+static bool is_replication(const char *value)
+{
+	static const char *const no[] = { "false", "off", "no", "0" };
+
+	for (size_t i = 0; value && i < sizeof(no) / sizeof(no[0]); i++) {
+		if (strcmp(value, no[i]) == 0)
+			return false;
+	}
+	return value != NULL;
+}
+
+static void take_startup(struct client_login *login, const struct startup *startup)
+{
+	struct session_env *env = login->env;
+
+	if (startup->minor > NEWEST_MINOR || startup->n_unknown_pq > 0)
+		build_negotiate_version(conn_out(login->conn), NEWEST_MINOR, startup->unknown_pq,
+					startup->n_unknown_pq);
+	if (!take_names(login, startup))
+		return;
+	if (is_replication(startup->replication)) {
+		reject(login, "0A000", "pointsman: replication connections are not supported");
+		return;
+	}
+	if (env->is_shutting_down) {
+		reject(login, "57P01", "pointsman: shutting down");
+		return;
+	}
+	if (!login->is_console) {
+		if (!env->ops->admit_client(env->context)) {
+			reject(login, "53300",
+			       "pointsman: no more connections allowed (max_client_conn)");
+			return;
+		}
+		login->is_counted = true;
+	}
+	if (take_settings(login, startup))
+		begin_authentication(login);
+}
+
+/* --- packets --- */
+
+/*
+ * The answer to a request for encryption that we do not offer. Anything that came with it was sent by
+ * somebody who did not wait for the answer (R-01).
+ */
+static void decline_encryption(struct client_login *login, bool *had, bool has_more)
+{
+	if (*had || has_more) {
+		reject(login, "08P01", "received unencrypted data after an encryption request");
+		return;
+	}
+	*had = true;
+	conn_send(login->conn, "N", 1);
+}
+
+static void take_cancel(struct client_login *login, const struct startup *startup)
+{
+	struct session_env *env = login->env;
+	struct conn *conn = login->conn;
+	uint32_t secret;
+	struct cursor c;
+
+	cursor_init(&c, startup->cancel_key, startup->cancel_key_length);
+	secret = cursor_u32(&c);
+	if (!cursor_done(&c)) {
+		drop(login);
+		return;
+	}
+	login->conn = NULL;
+	env->ops->cancel(env->context, startup->cancel_pid, secret, conn);
+	free_login(login);
+}
+
+/* Returns how many bytes were used; the login may be gone. */
+static size_t take_packet(struct client_login *login, const uint8_t *data, size_t length)
+{
+	struct startup *startup = malloc(sizeof(*startup));
+	const char *error = "malformed start-up packet";
+	size_t used = length;
+	enum startup_kind kind;
+
+	if (!startup) {
+		drop(login);
+		return length;
+	}
+	kind = startup_parse(data, length, startup, &error);
+	switch (kind) {
+	case STARTUP_NEED_MORE: used = 0; break;
+	case STARTUP_BAD: reject(login, "08P01", error); break;
+	case STARTUP_OTHER_PROTOCOL:
+		reject(login, "0A000", "unsupported frontend protocol: server supports 3.0");
+		break;
+	case STARTUP_SSL:
+		used = startup->size;
+		decline_encryption(login, &login->had_ssl_request, used < length);
+		break;
+	case STARTUP_GSS:
+		used = startup->size;
+		decline_encryption(login, &login->had_gss_request, used < length);
+		break;
+	case STARTUP_CANCEL: take_cancel(login, startup); break;
+	case STARTUP_SESSION:
+		used = startup->size;
+		take_startup(login, startup);
+		break;
+	}
+	free(startup);
+	return used;
+}
+
+static size_t take_message(struct client_login *login, const uint8_t *data, size_t length)
+{
+	struct frame frame;
+	enum frame_result result = frame_peek(data, length, FRAME_LOGIN_BODY_MAX, &frame);
+
+	if (result == FRAME_BAD || (result == FRAME_OK && frame.type != MSG_F_PASSWORD)) {
+		reject(login, "08P01",
+		       result == FRAME_BAD ? "invalid message length"
+					   : "expected a password response");
+		return length;
+	}
+	if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))
+		return 0;
+	switch (login->state) {
+	case LOGIN_PASSWORD: take_password(login, &frame); break;
+	case LOGIN_SASL_BEGIN: take_sasl_begin(login, &frame); break;
+	case LOGIN_SASL: step_scram(login, frame.body, frame.body_length); break;
+	case LOGIN_STARTUP: UNREACHABLE();
+	}
+	return frame_size(&frame);
+}
+
+/* One packet or message at a time: what follows it is offered again, to whoever owns the connection then. */
+static size_t on_data(void *context, const uint8_t *data, size_t length)
+{
+	struct client_login *login = context;
+
+	if (login->state == LOGIN_STARTUP)
+		return take_packet(login, data, length);
+	return take_message(login, data, length);
+}
+
+static void on_closed(void *context, enum conn_end end, int error)
+{
+	(void)end;
+	(void)error;
+	drop(context);
+}
+
+static const struct conn_handler login_handler = { on_data, NULL, on_closed, NULL };
+
+/* --- beginning and time --- */
+
+void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
+			socklen_t length)
+{
+	struct client_login *login = calloc(1, sizeof(*login));
+
+	(void)length;
+	if (!login) {
+		close(fd);
+		return;
+	}
+	login->env = env;
+	login->began_at = clock_now();
+	conn_address_text(address, login->host, sizeof(login->host), &login->port);
+	conn_set_tcp_options(fd, &env->limits.tcp);
+	login->conn = conn_create(env->loop, fd, &login_handler, login);
+	if (!login->conn) {
+		close(fd);
+		free(login);
+		return;
+	}
+	list_push_back(&env->logins, &login->node);
+}
+
+void client_login_tick(struct session_env *env, usec now)
+{
+	usec limit = env->limits.client_login_timeout;
+
+	LIST_EACH_SAFE(&env->logins, node)
+	{
+		struct client_login *login = LIST_ENTRY(node, struct client_login, node);
+
+		if (limit > 0 && now - login->began_at >= limit)
+			reject(login, "08P01", "pointsman: client_login_timeout");
+	}
+}
+
+void client_login_close_all(struct session_env *env)
+{
+	LIST_EACH_SAFE(&env->logins, node)
+		drop(LIST_ENTRY(node, struct client_login, node));
+}

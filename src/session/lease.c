@@ -1,0 +1,71 @@
+/*
+ * A session's hold on a server: when it is given back, and how. pool_return() and pool_discard() are
+ * called from here only.
+ */
+#include "session/client.h"
+#include "wire/message.h"
+
+void lease_begin(struct client *client, struct server *server, size_t node_index)
+{
+	client->server = server;
+	client->node_index = node_index;
+	pool_set_user(server, &client_as_server_user, client);
+}
+
+/* Outside a transaction the server has what the session has: all changes were the session's. */
+static void note_settings(struct client *client)
+{
+	struct server *server = client->server;
+
+	if (client->is_server_behind) { /* the prepare stage brings it up again */
+		settings_unref(&server->settings);
+		return;
+	}
+	if (server->settings == client->txn.settings)
+		return;
+	settings_unref(&server->settings);
+	server->settings = settings_ref(client->txn.settings);
+}
+
+void lease_settle(struct client *client)
+{
+	if (!client->server || !relay_is_quiet(client) || client->is_batch_open ||
+	    client->server->txn_status != TXN_IDLE)
+		return;
+	note_settings(client);
+	if (client->is_server_behind && client->pin == PIN_NONE &&
+	    client->identity->database->mode != POOL_SESSION) {
+		client->is_server_behind = false;
+		pool_return(&client->server, POOL_RETURN_RESET);
+		return;
+	}
+	client->is_server_behind = false;
+	if (client->pin != PIN_NONE || client->identity->database->mode == POOL_SESSION)
+		return;
+	client->is_unnamed_foreign = false;
+	pool_return(&client->server, POOL_RETURN_CLEAN);
+}
+
+void lease_end(struct client *client)
+{
+	bool leaves_state = client->pin != PIN_NONE ||
+			    client->identity->database->mode == POOL_SESSION;
+
+	if (!client->server)
+		return;
+	if (!relay_is_quiet(client) || client->is_batch_open) {
+		pool_discard(&client->server, "given up in the middle of a request");
+		return;
+	}
+	/* What a transaction that is rolled back now has set goes with it. */
+	if (client->server->txn_status != TXN_IDLE) {
+		settings_unref(&client->server->settings);
+		client->server->settings = settings_ref(client->txn.committed);
+	}
+	if (leaves_state)
+		pool_return(&client->server, POOL_RETURN_RESET);
+	else if (client->server->txn_status != TXN_IDLE)
+		pool_return(&client->server, POOL_RETURN_ROLLBACK);
+	else
+		pool_return(&client->server, POOL_RETURN_CLEAN);
+}

@@ -1,0 +1,148 @@
+/*
+ * SET, RESET and SHOW of pointsman.*: settings of the proxy itself, which never reach a server.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "session/client.h"
+#include "wire/build.h"
+
+static const struct effect *own_effect(const struct statement_facts *facts)
+{
+	for (size_t i = 0; facts && i < facts->n_effects; i++) {
+		if (facts->effects[i].kind == EFFECT_SET_HINT ||
+		    facts->effects[i].kind == EFFECT_SHOW_HINT)
+			return &facts->effects[i];
+	}
+	return NULL;
+}
+
+bool own_statement_is(const struct statement_facts *facts)
+{
+	return own_effect(facts) != NULL;
+}
+
+void own_statement_describe(const struct statement_facts *facts, struct bytes *out)
+{
+	const struct effect *effect = own_effect(facts);
+	char name[80];
+	struct build_column column = { name, OID_TEXT };
+
+	if (effect->kind == EFFECT_SET_HINT) {
+		build_empty(out, 'n');
+		return;
+	}
+	snprintf(name, sizeof(name), "pointsman.%s", effect->name);
+	build_row_description(out, &column, 1);
+}
+
+static void format_duration(usec duration, char *out, size_t size)
+{
+	snprintf(out, size, "%lldms", (long long)(duration / USEC_PER_MS));
+}
+
+static const char *show_hint(const struct hints *hints, const char *name, char *out, size_t size)
+{
+	if (strcmp(name, "read_hint") == 0)
+		return read_hint_name(hints->read_hint);
+	if (strcmp(name, "consistency") == 0)
+		return consistency_name(hints->consistency);
+	if (strcmp(name, "route") == 0)
+		return hints->route;
+	if (strcmp(name, "traceparent") == 0)
+		return hints->traceparent;
+	if (strcmp(name, "mirror") == 0)
+		return hints->mirror_off ? "off" : "on";
+	if (strcmp(name, "max_staleness") == 0)
+		format_duration(hints->max_staleness, out, size);
+	else if (strcmp(name, "deadline") == 0)
+		format_duration(hints->deadline, out, size);
+	else if (strcmp(name, "after_lsn") == 0)
+		snprintf(out, size, "%llX/%llX", hints->after_lsn >> 32,
+			 hints->after_lsn & 0xffffffff);
+	else
+		return NULL;
+	return out;
+}
+
+/* What happened to the request before. */
+static const char *show_last(const struct client *client, const char *name, char *out, size_t size)
+{
+	const struct node *node = client_node(client, client->last.node);
+
+	if (strcmp(name, "last_route") == 0)
+		return client->last.node == -1 ? "" : route_reason_name(client->last.reason);
+	if (strcmp(name, "last_node") == 0)
+		return node ? node->name : "";
+	if (strcmp(name, "last_lsn") == 0) {
+		snprintf(out, size, "%llX/%llX", node ? (unsigned long long)node->lsn >> 32 : 0,
+			 node ? (unsigned long long)node->lsn & 0xffffffff : 0);
+		return out;
+	}
+	if (strcmp(name, "last_staleness") != 0)
+		return NULL;
+	if (client->last.staleness < 0)
+		return "";
+	format_duration(client->last.staleness, out, size);
+	return out;
+}
+
+/* The value of pointsman.name for this client; NULL: there is no such setting. */
+static const char *show(const struct client *client, const char *name, char *out, size_t size)
+{
+	struct hints hints = { 0 };
+	const char *value = show_last(client, name, out, size);
+
+	if (value)
+		return value;
+	txn_merge_hints(&client->txn, &hints);
+	hint_merge(&hints, &client->identity->database->hints);
+	return show_hint(&hints, name, out, size);
+}
+
+static void execute_show(struct client *client, const struct statement_facts *facts,
+			 bool with_description, struct bytes *out)
+{
+	const struct effect *effect = own_effect(facts);
+	char buffer[64];
+	const char *value = show(client, effect->name, buffer, sizeof(buffer));
+	char message[160];
+
+	if (!value) {
+		snprintf(message, sizeof(message),
+			 "pointsman: unrecognized configuration parameter \"pointsman.%s\"",
+			 effect->name);
+		build_error(out, "ERROR", "42704", message, NULL, NULL);
+		return;
+	}
+	if (with_description)
+		own_statement_describe(facts, out);
+	build_data_row(out, &value, 1);
+	build_command_complete(out, "SHOW");
+}
+
+static void execute_set(struct client *client, const struct effect *effect, struct bytes *out)
+{
+	char why[160] = "";
+	char message[256];
+
+	if (txn_set_hint(&client->txn, effect->name, effect->value,
+			 (effect->flags & EFFECT_LOCAL) != 0, why, sizeof(why))) {
+		build_command_complete(out, effect->value ? "SET" : "RESET");
+		return;
+	}
+	snprintf(message, sizeof(message), "pointsman: invalid value for \"pointsman.%s\": %s",
+		 effect->name, why);
+	build_error(out, "ERROR", "22023", message, NULL, NULL);
+}
+
+void own_statement_execute(struct client *client, const struct statement_facts *facts,
+			   bool with_description, struct bytes *out)
+{
+	const struct effect *effect = own_effect(facts);
+
+	if (effect->kind == EFFECT_SHOW_HINT)
+		execute_show(client, facts, with_description, out);
+	else
+		execute_set(client, effect, out);
+}

@@ -1,0 +1,909 @@
+/*
+ * Requests to servers and replies to clients: what a server's bytes mean for its borrower. Bodies of
+ * rows and COPY data are passed on by length; only what changes the session's state is read. Every
+ * reply is matched with the queue of replies due (session/pending.h).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "session/client.h"
+#include "wire/build.h"
+#include "wire/cursor.h"
+#include "wire/error.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+/* Messages that are read whole are never longer than this; an error that is, is passed on unread. */
+#define READ_WHOLE_MAX 65536
+
+/* ------------------------------------------------------------------ to the server */
+
+/*
+ * A request's messages on their way out: those that go as they are, in a run of the client's own bytes,
+ * so that the usual request leaves in one piece and is never copied.
+ */
+struct outgoing {
+	struct client *client;
+	struct server *server;
+	const uint8_t *bytes;
+	size_t run_start;
+	size_t run_end;
+};
+
+static void queue_run(struct outgoing *out)
+{
+	if (out->run_end > out->run_start)
+		conn_queue(out->server->conn, out->bytes + out->run_start,
+			   out->run_end - out->run_start);
+	out->run_start = out->run_end;
+}
+
+static void send_run(struct outgoing *out)
+{
+	if (out->run_end > out->run_start)
+		conn_send(out->server->conn, out->bytes + out->run_start,
+			  out->run_end - out->run_start);
+	else
+		conn_flush(out->server->conn);
+}
+
+static void add_to_run(struct outgoing *out, const struct op *op)
+{
+	if (out->run_end != op->offset) {
+		queue_run(out);
+		out->run_start = op->offset;
+	}
+	out->run_end = op->offset + op->present;
+}
+
+static bool note_parse(struct outgoing *out, struct statement *statement,
+		       enum pending_action action, uint64_t name_hash)
+{
+	struct pending_entry *entry = pending_add(&out->client->pending, PENDING_PARSE, action);
+
+	if (!entry)
+		return false;
+	entry->statement = statement_ref(statement);
+	entry->name_hash = name_hash;
+	out->client->identity->database->traffic.server_parse_count++;
+	return true;
+}
+
+static void build_parse_of(struct outgoing *out, const struct statement *statement,
+			   const char *name)
+{
+	struct bytes *to = conn_out(out->server->conn);
+	size_t mark;
+
+	queue_run(out);
+	mark = build_begin(to, MSG_F_PARSE);
+	build_string(to, name);
+	build_raw(to, statement->body, statement->body_length);
+	build_end(to, mark);
+}
+
+/* The server holds more than it may: closes the statement used longest ago. */
+static bool close_evicted(struct outgoing *out, uint64_t id)
+{
+	struct bytes *to = conn_out(out->server->conn);
+	char name[STATEMENT_NAME_MAX];
+	size_t mark;
+
+	if (id == 0)
+		return true;
+	statement_name(id, name);
+	mark = build_begin(to, MSG_F_CLOSE);
+	build_u8(to, 'S');
+	build_string(to, name);
+	build_end(to, mark);
+	return pending_add(&out->client->pending, PENDING_CLOSE, PENDING_SWALLOW) != NULL;
+}
+
+static bool prepare_named(struct outgoing *out, struct statement *statement,
+			  enum pending_action action, uint64_t name_hash)
+{
+	char name[STATEMENT_NAME_MAX];
+	uint64_t evicted;
+
+	statement_name(statement->id, name);
+	build_parse_of(out, statement, name);
+	return server_add_statement(out->server, statement->id, &evicted) &&
+	       note_parse(out, statement, action, name_hash) && close_evicted(out, evicted);
+}
+
+/* For Bind and Describe: the server must have the statement; the client does not see how. */
+static bool ensure_prepared(struct outgoing *out, const struct op *op)
+{
+	struct statement *statement = op->statement;
+
+	if (!statement)
+		return true;
+	if (op->action == OP_REWRITE)
+		return server_has_statement(out->server, statement->id) ||
+		       prepare_named(out, statement, PENDING_SWALLOW, 0);
+	if (out->server->unnamed_statement == statement->id)
+		return true;
+	build_parse_of(out, statement, "");
+	out->server->unnamed_statement = statement->id;
+	return note_parse(out, statement, PENDING_SWALLOW, 0);
+}
+
+/* The message with its statement's name replaced; what of its end is not there yet follows as it comes. */
+static void send_renamed(struct outgoing *out, const struct op *op)
+{
+	struct bytes *to = conn_out(out->server->conn);
+	const uint8_t *message = out->bytes + op->offset;
+	size_t rest = op->name_offset + op->name_length;
+	char name[STATEMENT_NAME_MAX];
+
+	statement_name(op->statement->id, name);
+	queue_run(out);
+	build_u8(to, op->type);
+	build_u32(to, (uint32_t)(op->size - 1 - op->name_length + strlen(name)));
+	build_raw(to, message + FRAME_HEADER_BYTES, op->name_offset - FRAME_HEADER_BYTES);
+	build_raw(to, name, strlen(name));
+	build_raw(to, message + rest, op->present - rest);
+}
+
+static bool send_parse(struct outgoing *out, const struct op *op)
+{
+	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
+	struct pending_entry *entry;
+
+	if (op->action != OP_REWRITE) {
+		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
+		add_to_run(out, op);
+		return note_parse(out, op->statement, PENDING_FORWARD, 0);
+	}
+	if (!server_has_statement(out->server, op->statement->id))
+		return prepare_named(out, op->statement, PENDING_FORWARD,
+				     statement_name_hash(name));
+	entry = pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
+	if (!entry)
+		return false;
+	entry->statement = statement_ref(op->statement);
+	entry->name_hash = statement_name_hash(name);
+	entry->text = calloc(1, sizeof(*entry->text));
+	if (entry->text)
+		build_empty(entry->text, MSG_B_PARSE_COMPLETE);
+	return entry->text && !entry->text->failed;
+}
+
+static bool send_named_op(struct outgoing *out, const struct op *op, enum pending_kind kind)
+{
+	if (!ensure_prepared(out, op))
+		return false;
+	if (op->action == OP_REWRITE)
+		send_renamed(out, op);
+	else
+		add_to_run(out, op);
+	return pending_add(&out->client->pending, kind, PENDING_FORWARD) != NULL;
+}
+
+static bool send_plain(struct outgoing *out, const struct op *op, enum pending_kind kind)
+{
+	struct pending_entry *entry =
+		pending_add(&out->client->pending, kind, PENDING_FORWARD);
+
+	if (!entry)
+		return false;
+	entry->facts = op->facts;
+	entry->facts_owner = statement_ref(op->statement);
+	add_to_run(out, op);
+	return true;
+}
+
+static bool queue_answer(struct outgoing *out, struct op *op)
+{
+	struct pending_entry *entry =
+		pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
+
+	if (!entry)
+		return false;
+	entry->text = op->answer;
+	op->answer = NULL;
+	return true;
+}
+
+/*
+ * Something we refuse: the server must fail too (its transaction, the rest of the batch), so it is sent what cannot
+ * be parsed, and the client gets our error for the server's.
+ */
+static bool send_refused(struct outgoing *out, struct op *op)
+{
+	static const char text[] = "pointsman refuses a message";
+	struct bytes *to = conn_out(out->server->conn);
+	bool is_query = op->type == MSG_F_QUERY;
+	struct pending_entry *entry =
+		pending_add(&out->client->pending, is_query ? PENDING_QUERY : PENDING_PARSE,
+			    PENDING_REPLACE);
+
+	if (!entry)
+		return false;
+	entry->text = op->answer;
+	op->answer = NULL;
+	queue_run(out);
+	out->server->unnamed_statement = 0;
+	if (is_query)
+		build_query(to, text, strlen(text));
+	else
+		build_parse(to, "", text, strlen(text), NULL, 0);
+	return true;
+}
+
+/* A Query ends an open batch, and the unnamed statement of both sides. */
+static bool send_query(struct outgoing *out, const struct op *op)
+{
+	out->client->is_batch_open = false;
+	out->server->unnamed_statement = 0;
+	out->client->is_unnamed_foreign = false;
+	statement_unref(&out->client->unnamed);
+	return send_plain(out, op, PENDING_QUERY);
+}
+
+static bool send_sync(struct outgoing *out, const struct op *op)
+{
+	out->client->is_batch_open = false;
+	out->client->is_batch_failed = false;
+	return send_plain(out, op, PENDING_SYNC);
+}
+
+static bool send_op(struct outgoing *out, struct op *op)
+{
+	struct client *client = out->client;
+
+	if (op->action == OP_DROP)
+		return true;
+	if (op->action == OP_ANSWER)
+		return queue_answer(out, op);
+	if (op->type != MSG_F_QUERY && op->type != MSG_F_SYNC && op->type != MSG_F_FUNCTION_CALL)
+		client->is_batch_open = true;
+	if (op->action == OP_REFUSE)
+		return send_refused(out, op);
+	switch (op->type) {
+	case MSG_F_QUERY: return send_query(out, op);
+	case MSG_F_PARSE: return send_parse(out, op);
+	case MSG_F_BIND: return send_named_op(out, op, PENDING_BIND);
+	case MSG_F_DESCRIBE: return send_named_op(out, op, PENDING_DESCRIBE);
+	case MSG_F_EXECUTE: return send_plain(out, op, PENDING_EXECUTE);
+	case MSG_F_CLOSE: return send_plain(out, op, PENDING_CLOSE);
+	case MSG_F_SYNC: return send_sync(out, op);
+	case MSG_F_FUNCTION_CALL: return send_plain(out, op, PENDING_FUNCTION_CALL);
+	case MSG_F_FLUSH: add_to_run(out, op); return true;
+	default: UNREACHABLE();
+	}
+}
+
+static void emit_answers(struct client *client);
+
+bool relay_send(struct request *request)
+{
+	struct client *client = request->client;
+	struct outgoing out = { .client = client, .server = client->server,
+				.bytes = request_bytes(request) };
+
+	if (request->pin != PIN_NONE && client->pin == PIN_NONE) {
+		client->pin = request->pin;
+		client->pinned_at = request->began_at;
+	}
+	request->is_sent = true;
+	request->sent_at = clock_now();
+	for (size_t i = 0; i < request->n_ops; i++) {
+		if (!send_op(&out, &request->ops[i]))
+			return false;
+	}
+	send_run(&out);
+	request_take(request);
+	emit_answers(client);
+	return true;
+}
+
+void relay_client_bytes(struct client *client, const uint8_t *data, size_t length)
+{
+	conn_send(client->server->conn, data, length);
+	if (conn_unsent(client->server->conn) > CONN_HIGH_WATER && client->conn)
+		conn_pause(client->conn);
+}
+
+/* ------------------------------------------------------------------ to the client */
+
+/* A piece of a server's stream: the run of messages that is passed on unchanged. */
+struct incoming {
+	struct client *client;
+	const uint8_t *data;
+	size_t run_start;
+	size_t at;
+};
+
+enum reply_fate { REPLY_PASS, REPLY_SWALLOW, REPLY_BROKEN };
+
+static void queue_replies(struct incoming *in)
+{
+	struct client *client = in->client;
+
+	if (in->at > in->run_start && client->conn)
+		conn_queue(client->conn, in->data + in->run_start, in->at - in->run_start);
+	in->run_start = in->at;
+}
+
+static void send_replies(struct incoming *in)
+{
+	struct client *client = in->client;
+
+	if (!client->conn)
+		return;
+	if (in->at > in->run_start)
+		conn_send(client->conn, in->data + in->run_start, in->at - in->run_start);
+	else
+		conn_flush(client->conn);
+	in->run_start = in->at;
+	if (conn_unsent(client->conn) > CONN_HIGH_WATER && client->server)
+		conn_pause(client->server->conn);
+}
+
+static void send_text(struct client *client, const struct bytes *text)
+{
+	if (client->conn)
+		conn_queue(client->conn, bytes_begin(text), bytes_length(text));
+}
+
+/* Our own answers go out as soon as they are first in the queue. */
+static void emit_answers(struct client *client)
+{
+	struct pending_entry *entry;
+
+	while ((entry = pending_first(&client->pending)) != NULL &&
+	       entry->kind == PENDING_ANSWER) {
+		send_text(client, entry->text);
+		pending_pop(&client->pending);
+	}
+}
+
+/* The first entry has its reply. What follows it of ours goes behind the run so far. */
+static enum reply_fate answered(struct incoming *in, size_t message_end)
+{
+	struct pending *pending = &in->client->pending;
+	enum reply_fate fate = pending_first(pending)->action == PENDING_SWALLOW ? REPLY_SWALLOW
+										 : REPLY_PASS;
+	struct pending_entry *next;
+
+	pending_pop(pending);
+	next = pending_first(pending);
+	if (!next || next->kind != PENDING_ANSWER)
+		return fate;
+	if (fate == REPLY_SWALLOW) {
+		queue_replies(in);
+		in->run_start = message_end;
+	}
+	in->at = message_end;
+	queue_replies(in);
+	emit_answers(in->client);
+	return REPLY_PASS;
+}
+
+static enum reply_fate take_parse_complete(struct incoming *in, size_t message_end)
+{
+	const struct pending_entry *first = pending_first(&in->client->pending);
+
+	if (!first || first->kind != PENDING_PARSE)
+		return REPLY_BROKEN;
+	if (first->statement)
+		first->statement->is_proved = true;
+	return answered(in, message_end);
+}
+
+static enum reply_fate expect(struct incoming *in, enum pending_kind kind, size_t message_end)
+{
+	const struct pending_entry *first = pending_first(&in->client->pending);
+
+	if (!first || first->kind != kind)
+		return REPLY_BROKEN;
+	return answered(in, message_end);
+}
+
+/* --- effects --- */
+
+/* All prepared statements of the session are gone, on the server too. */
+static void forget_statements(struct client *client)
+{
+	statement_map_clear(&client->statements);
+	statement_unref(&client->unnamed);
+	server_drop_all_statements(client->server);
+}
+
+static void apply_effect(struct client *client, const struct effect *effect, const char *tag)
+{
+	switch (effect->kind) {
+	case EFFECT_DISCARD_ALL:
+		forget_statements(client);
+		client->pin = PIN_NONE;
+		client->is_server_behind |= client->txn.startup != NULL;
+		break;
+	case EFFECT_RESET_ALL: client->is_server_behind |= client->txn.startup != NULL; break;
+	case EFFECT_RESET:
+		client->is_server_behind |= settings_get(client->txn.startup, effect->name) != NULL;
+		break;
+	case EFFECT_DEALLOCATE:
+		if (!effect->name)
+			forget_statements(client);
+		break;
+	default: break;
+	}
+	if (!txn_apply(&client->txn, effect, tag))
+		client->pin = PIN_UNKNOWN_STATE;
+}
+
+static void apply_effects(struct client *client, const struct pending_entry *entry,
+			  const struct frame *frame)
+{
+	const struct statement_facts *facts = entry->facts;
+	const char *tag = (const char *)frame->body;
+
+	if (!facts || frame->body_length == 0 || tag[frame->body_length - 1] != '\0')
+		return;
+	for (size_t i = 0; i < facts->n_effects; i++) {
+		if (facts->effects[i].statement == entry->commands_done)
+			apply_effect(client, &facts->effects[i], tag);
+	}
+}
+
+static enum reply_fate take_command_complete(struct incoming *in, const struct frame *frame,
+					     size_t message_end)
+{
+	struct pending_entry *first = pending_first(&in->client->pending);
+
+	if (!first || (first->kind != PENDING_QUERY && first->kind != PENDING_EXECUTE))
+		return REPLY_BROKEN;
+	apply_effects(in->client, first, frame);
+	first->commands_done++;
+	in->client->is_copying_in = false;
+	return first->kind == PENDING_EXECUTE ? answered(in, message_end) : REPLY_PASS;
+}
+
+/* EmptyQueryResponse and PortalSuspended. */
+static enum reply_fate take_execute_end(struct incoming *in, size_t message_end)
+{
+	const struct pending_entry *first = pending_first(&in->client->pending);
+
+	if (first && first->kind == PENDING_QUERY)
+		return REPLY_PASS;
+	return expect(in, PENDING_EXECUTE, message_end);
+}
+
+static enum reply_fate take_description(struct incoming *in, size_t message_end)
+{
+	const struct pending_entry *first = pending_first(&in->client->pending);
+
+	if (first && (first->kind == PENDING_QUERY || first->kind == PENDING_EXECUTE))
+		return REPLY_PASS;
+	return expect(in, PENDING_DESCRIBE, message_end);
+}
+
+/* --- errors --- */
+
+/* A Parse that was not carried out leaves nothing behind, on either side. */
+static void undo_parse(struct client *client, const struct pending_entry *entry)
+{
+	struct statement *statement = entry->statement;
+
+	if (!statement)
+		return;
+	statement->is_proved = statement->facts->kind == VERDICT_TXN;
+	if (entry->kind == PENDING_PARSE)
+		server_drop_statement(client->server, statement->id);
+	if (entry->kind == PENDING_PARSE && client->server->unnamed_statement == statement->id)
+		client->server->unnamed_statement = 0;
+	if (entry->name_hash)
+		statement_map_remove_hash(&client->statements, entry->name_hash, statement);
+	else if (entry->action == PENDING_FORWARD && client->unnamed == statement)
+		statement_unref(&client->unnamed);
+}
+
+/* The server ignores everything up to the next Sync. */
+static void skip_to_sync(struct client *client)
+{
+	struct pending_entry *first;
+
+	while ((first = pending_first(&client->pending)) != NULL &&
+	       first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
+	       first->kind != PENDING_FUNCTION_CALL) {
+		undo_parse(client, first);
+		pending_pop(&client->pending);
+	}
+	/* A Query behind the failed messages is ignored with them. */
+	while (first && first->kind != PENDING_SYNC) {
+		pending_pop(&client->pending);
+		first = pending_first(&client->pending);
+	}
+	if (!first) {
+		client->is_batch_open = true;
+		client->is_batch_failed = true;
+	}
+}
+
+static bool points_at_node(const char *sqlstate)
+{
+	return strcmp(sqlstate, "25006") == 0 || strncmp(sqlstate, "57P0", 4) == 0;
+}
+
+static void note_error(struct client *client, const struct frame *frame)
+{
+	struct pool *pool = client->server->pool;
+	struct wire_error error;
+
+	txn_note_error(&client->txn);
+	client->is_copying_in = false;
+	if (client->request)
+		client->request->has_error = true;
+	if (!frame_is_whole(frame))
+		return;
+	wire_error_parse(frame->body, frame->body_length, &error);
+	if (points_at_node(error.sqlstate))
+		pool->env->suspect(pool->env->context, &pool->key);
+}
+
+static enum reply_fate take_error(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	struct pending_entry *first = pending_first(&client->pending);
+	enum reply_fate fate = REPLY_PASS;
+
+	note_error(client, frame);
+	if (!first) /* why the server is about to close */
+		return REPLY_PASS;
+	if (first->action == PENDING_REPLACE) {
+		queue_replies(in);
+		send_text(client, first->text);
+		fate = REPLY_SWALLOW;
+	}
+	if (first->kind != PENDING_QUERY && first->kind != PENDING_FUNCTION_CALL &&
+	    first->kind != PENDING_SYNC)
+		skip_to_sync(client);
+	return fate;
+}
+
+/* --- the rest --- */
+
+static enum reply_fate take_ready(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	const struct pending_entry *first = pending_first(&client->pending);
+	uint8_t status = frame->body[0];
+
+	if (!first || (first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
+		       first->kind != PENDING_FUNCTION_CALL))
+		return REPLY_BROKEN;
+	if (status != TXN_IDLE && status != TXN_OPEN && status != TXN_FAILED)
+		return REPLY_BROKEN;
+	client->server->txn_status = status;
+	client->is_copying_in = false;
+	txn_note_ready(&client->txn, status, clock_now());
+	return answered(in, in->at + frame_size(frame));
+}
+
+/*
+ * In extended protocol a client sends Execute and Sync together; the server ignores the Sync while it
+ * takes COPY data (PostgreSQL documentation, "COPY Operations"), so no reply to it is due.
+ */
+static enum reply_fate take_copy_in(struct client *client)
+{
+	struct pending_entry *next;
+
+	if (pending_is_empty(&client->pending))
+		return REPLY_BROKEN;
+	client->is_copying_in = true;
+	if (pending_first(&client->pending)->kind == PENDING_EXECUTE) {
+		while ((next = pending_at(&client->pending, 1)) != NULL &&
+		       next->kind == PENDING_SYNC)
+			pending_remove(&client->pending, 1);
+		client->is_batch_open = true;
+	}
+	if (client->conn && conn_is_paused(client->conn))
+		conn_resume(client->conn);
+	return REPLY_PASS;
+}
+
+/* What a client sees of a parameter is its own; which node answered is none of it. */
+static enum reply_fate take_parameter(struct client *client, const struct frame *frame)
+{
+	struct cursor c;
+	const char *name;
+	const char *value;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	name = cursor_string(&c);
+	value = cursor_string(&c);
+	if (!cursor_done(&c))
+		return REPLY_BROKEN;
+	server_note_report(client->server, name, value);
+	return strcmp(name, "in_hot_standby") == 0 ? REPLY_SWALLOW : REPLY_PASS;
+}
+
+static enum reply_fate take_reply(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	size_t end = in->at + frame_size(frame);
+
+	switch (frame->type) {
+	case MSG_B_PARSE_COMPLETE: return take_parse_complete(in, end);
+	case MSG_B_BIND_COMPLETE: return expect(in, PENDING_BIND, end);
+	case MSG_B_CLOSE_COMPLETE: return expect(in, PENDING_CLOSE, end);
+	case MSG_B_COMMAND_COMPLETE: return take_command_complete(in, frame, end);
+	case MSG_B_EMPTY_QUERY:
+	case MSG_B_PORTAL_SUSPENDED: return take_execute_end(in, end);
+	case MSG_B_NO_DATA:
+	case MSG_B_ROW_DESCRIPTION: return take_description(in, end);
+	case MSG_B_READY: return take_ready(in, frame);
+	case MSG_B_ERROR: return take_error(in, frame);
+	case MSG_B_PARAMETER_STATUS: return take_parameter(client, frame);
+	case MSG_B_COPY_IN: return take_copy_in(client);
+	case MSG_B_NOTICE:
+	case MSG_B_NOTIFICATION: return REPLY_PASS;
+	case MSG_B_DATA_ROW:
+	case MSG_B_COPY_DATA:
+	case MSG_B_COPY_DONE:
+	case MSG_B_COPY_OUT:
+	case MSG_B_PARAMETER_DESCRIPTION:
+	case MSG_B_FUNCTION_RESULT:
+		return pending_is_empty(&client->pending) ? REPLY_BROKEN : REPLY_PASS;
+	default: return REPLY_BROKEN;
+	}
+}
+
+/* Is the body read here, so that all of it must be there first? */
+static bool is_read_whole(const struct frame *frame)
+{
+	switch (frame->type) {
+	case MSG_B_COMMAND_COMPLETE:
+	case MSG_B_READY:
+	case MSG_B_PARAMETER_STATUS: return true;
+	case MSG_B_ERROR: return frame->body_length <= READ_WHOLE_MAX;
+	/* Small, and they end what the queue waits for: our own answers must not fall into them. */
+	case MSG_B_ROW_DESCRIPTION: return frame->body_length <= READ_WHOLE_MAX;
+	default: return false;
+	}
+}
+
+/* The rest of a message whose beginning went by before. */
+static void pass_tail(struct incoming *in, size_t length)
+{
+	struct client *client = in->client;
+	size_t part = client->server_tail < length ? client->server_tail : length;
+
+	client->server_tail -= part;
+	in->at += part;
+	if (client->is_server_tail_dropped)
+		in->run_start = in->at;
+}
+
+enum step { STEP_ON, STEP_MORE, STEP_BROKEN };
+
+static enum step take_message(struct incoming *in, size_t length)
+{
+	struct client *client = in->client;
+	size_t left = length - in->at;
+	size_t present;
+	struct frame frame;
+	enum reply_fate fate;
+	enum frame_result result = frame_peek(in->data + in->at, left,
+					      frame_backend_body_max(in->data[in->at]), &frame);
+
+	if (result == FRAME_NEED_MORE)
+		return STEP_MORE;
+	if (result == FRAME_BAD)
+		return STEP_BROKEN;
+	if (is_read_whole(&frame) && !frame_is_whole(&frame))
+		return frame.body_length > READ_WHOLE_MAX ? STEP_BROKEN : STEP_MORE;
+	fate = take_reply(in, &frame);
+	if (fate == REPLY_BROKEN)
+		return STEP_BROKEN;
+	present = FRAME_HEADER_BYTES + frame.body_present;
+	client->server_tail = frame_size(&frame) - present;
+	client->is_server_tail_dropped = fate == REPLY_SWALLOW;
+	if (fate == REPLY_SWALLOW) {
+		queue_replies(in);
+		in->at += present;
+		in->run_start = in->at;
+	} else if (in->run_start <= in->at) {
+		in->at += present;
+	}
+	return STEP_ON;
+}
+
+/* All replies of the request in the chain have come. */
+static bool is_answered(const struct client *client)
+{
+	const struct request *request = client->request;
+
+	return request && request->stage == STAGE_RELAY && request->is_sent &&
+	       pending_is_empty(&client->pending) && client->server_tail == 0;
+}
+
+static void after_replies(struct client *client)
+{
+	if (is_answered(client)) {
+		request_resume(client->request, true);
+	} else if (!client->request) {
+		lease_settle(client);
+		client_check_gone(client);
+	}
+}
+
+static size_t relay_replies(struct client *client, const uint8_t *data, size_t length)
+{
+	struct incoming in = { .client = client, .data = data };
+	enum step step = STEP_ON;
+
+	client->identity->database->traffic.sent += length;
+	while (in.at < length && step == STEP_ON) {
+		if (client->server_tail > 0)
+			pass_tail(&in, length - in.at);
+		else
+			step = take_message(&in, length);
+	}
+	send_replies(&in);
+	if (step == STEP_BROKEN) {
+		relay_server_lost(client, "it broke the protocol");
+		return length;
+	}
+	after_replies(client);
+	return in.at;
+}
+
+static size_t on_data(void *context, const uint8_t *data, size_t length)
+{
+	struct client *client = context;
+
+	if (client->request && client->request->stage == STAGE_PREPARE)
+		return stage_prepare_data(client->request, data, length);
+	return relay_replies(client, data, length);
+}
+
+/* The server has taken what the client sent: more of it may come. */
+static void on_drained(void *context)
+{
+	struct client *client = context;
+
+	if (client->conn && conn_is_paused(client->conn))
+		conn_resume(client->conn);
+}
+
+/* ------------------------------------------------------------------ the end of a server */
+
+static void tell_lost(struct client *client, const char *sqlstate, const char *message)
+{
+	struct request *request = client->request;
+	bool is_ready_due = !request || (request->end != REQUEST_FLUSH &&
+					 request->end != REQUEST_PARTIAL);
+
+	if (!client->conn)
+		return;
+	if (!request || !request->has_error)
+		build_error(conn_out(client->conn), "ERROR", sqlstate, message, NULL, NULL);
+	if (request && is_ready_due)
+		build_ready(conn_out(client->conn), TXN_IDLE);
+	else
+		client->is_batch_failed = true;
+	conn_flush(client->conn);
+}
+
+/* The session's own state goes back to what it was before the transaction that is lost. */
+static void forget_transaction(struct client *client)
+{
+	pending_clear(&client->pending);
+	client->is_batch_open = false;
+	client->is_copying_in = false;
+	client->is_tail_dropped = true;
+	client->server_tail = 0;
+	txn_note_error(&client->txn);
+	txn_note_ready(&client->txn, TXN_IDLE, clock_now());
+}
+
+static bool must_end(const struct client *client)
+{
+	return client->server_tail > 0 || client->pin != PIN_NONE ||
+	       client->identity->database->mode == POOL_SESSION ||
+	       (!client->request && txn_is_open(&client->txn));
+}
+
+static void lose(struct client *client, const char *why)
+{
+	struct request *request = client->request;
+	char message[200];
+
+	snprintf(message, sizeof(message), "pointsman: the connection to the server was lost: %s",
+		 why);
+	log_warnx(&client->ctx, "server lost: %s", why);
+	if (client->state == CLIENT_GONE) {
+		forget_transaction(client);
+		client_check_gone(client);
+		return;
+	}
+	if (request && !request->is_sent) {
+		/* Nothing of it was sent: it fails in its stage, for certain not executed. */
+		snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57P03");
+		snprintf(request->failure.message, sizeof(request->failure.message), "%s", message);
+		request_resume(request, false);
+		return;
+	}
+	if (must_end(client)) {
+		forget_transaction(client);
+		client_close(client, CLOSE_SERVER_LOST, "08006", message);
+		return;
+	}
+	if (request || client->is_batch_open)
+		tell_lost(client, "08006", message);
+	forget_transaction(client);
+	if (request)
+		request_resume(request, true);
+}
+
+static void on_lost(void *context, const char *why)
+{
+	struct client *client = context;
+
+	client->server = NULL;
+	lose(client, why);
+}
+
+void relay_server_lost(struct client *client, const char *why)
+{
+	pool_discard(&client->server, why);
+	lose(client, why);
+}
+
+const struct server_user client_as_server_user = { on_data, on_drained, on_lost };
+
+/* ------------------------------------------------------------------ quiet */
+
+bool relay_is_quiet(const struct client *client)
+{
+	return pending_is_empty(&client->pending) && client->server_tail == 0 &&
+	       (client->client_tail == 0 || client->is_tail_dropped) && !client->is_copying_in;
+}
+
+bool relay_wind_up(struct client *client)
+{
+	struct bytes *out = conn_out(client->server->conn);
+	size_t mark;
+
+	if (client->client_tail > 0 && !client->is_tail_dropped)
+		return false;
+	if (client->is_copying_in) {
+		mark = build_begin(out, MSG_F_COPY_FAIL);
+		build_string(out, "the client has gone");
+		build_end(out, mark);
+		client->is_copying_in = false;
+	}
+	if (client->is_batch_open) {
+		build_empty(out, MSG_F_SYNC);
+		client->is_batch_open = false;
+		if (!pending_add(&client->pending, PENDING_SYNC, PENDING_SWALLOW))
+			return false;
+	}
+	conn_flush(client->server->conn);
+	return true;
+}
+
+/* ------------------------------------------------------------------ the stage */
+
+enum stage_result stage_relay(struct request *request)
+{
+	struct client *client = request->client;
+
+	if (request->end == REQUEST_LOGIN) {
+		client_welcome(client);
+		return STAGE_NEXT;
+	}
+	if (!relay_send(request)) {
+		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
+		return STAGE_CLOSE;
+	}
+	/* What a batch goes on with may come before its replies do. */
+	if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)
+		return STAGE_NEXT;
+	return STAGE_WAIT;
+}

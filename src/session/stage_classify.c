@@ -1,0 +1,441 @@
+/*
+ * Stage classify: what each message of a request is, what its text says, and so what is to be done with
+ * it. Names of prepared statements are looked up and registered here, in the order of
+ * the messages; a Parse that fails later is taken back (relay.c). After it, route and
+ * relay need not look at a body again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/panic.h"
+#include "session/client.h"
+#include "wire/build.h"
+#include "wire/cursor.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+/* --- gathering what the texts say --- */
+
+static void note_pin(struct request *request, enum pin_reason pin)
+{
+	if (request->pin == PIN_NONE)
+		request->pin = pin;
+}
+
+static void note_verdict(struct request *request, enum verdict_kind kind,
+			 enum verdict_reason reason, bool is_explicit_read_only,
+			 bool has_transaction_control)
+{
+	struct verdict *worst = &request->verdict;
+	bool is_first = worst->reason == VERDICT_REASON_EMPTY && worst->kind == VERDICT_READ;
+
+	worst->n_statements++;
+	worst->has_transaction_control |= has_transaction_control;
+	worst->is_explicit_read_only =
+		is_explicit_read_only && (is_first || worst->is_explicit_read_only);
+	if (!is_first && kind <= worst->kind)
+		return;
+	worst->kind = kind;
+	worst->reason = reason;
+}
+
+static void note_bad_hints(struct request *request, const struct judgement *judgement)
+{
+	if (judgement->bad_hints > 0 && !request->bad_hint[0])
+		snprintf(request->bad_hint, sizeof(request->bad_hint), "%s",
+			 judgement->bad_hint_why);
+}
+
+static void note_facts(struct request *request, const struct statement_facts *facts)
+{
+	note_verdict(request, facts->kind, facts->reason, facts->is_explicit_read_only,
+		     facts->has_transaction_control);
+	note_pin(request, facts->pin);
+	if (facts->hints)
+		hint_merge(&request->hints, facts->hints);
+}
+
+/* --- answers of ours --- */
+
+/* The op is answered by us; the answer is built by the caller. NULL without memory. */
+static struct bytes *answer(struct op *op, enum op_action action)
+{
+	if (!op->answer)
+		op->answer = calloc(1, sizeof(*op->answer));
+	op->action = (uint8_t)action;
+	return op->answer;
+}
+
+static bool answer_empty(struct op *op, uint8_t type)
+{
+	struct bytes *out = answer(op, OP_ANSWER);
+
+	if (out)
+		build_empty(out, type);
+	return out && !out->failed;
+}
+
+static bool refuse(struct op *op, const char *sqlstate, const char *message)
+{
+	struct bytes *out = answer(op, OP_REFUSE);
+
+	if (out)
+		build_error(out, "ERROR", sqlstate, message, NULL, NULL);
+	return out && !out->failed;
+}
+
+static bool refuse_strict_hint(struct request *request, struct op *op)
+{
+	char message[200];
+
+	snprintf(message, sizeof(message), "pointsman: %s", request->bad_hint);
+	return refuse(op, "22023", message);
+}
+
+/* --- Query --- */
+
+static bool classify_query(struct request *request, struct op *op, const uint8_t *body)
+{
+	struct session_env *env = request->client->env;
+	const char *text = (const char *)body;
+	struct judgement judgement;
+	const struct verdict *verdict;
+
+	judge_text(env->judge, text, op->present - FRAME_HEADER_BYTES, &judgement);
+	verdict = judgement.verdict;
+	note_bad_hints(request, &judgement);
+	note_verdict(request, verdict->kind, verdict->reason, verdict->is_explicit_read_only,
+		     verdict->has_transaction_control);
+	hint_merge(&request->hints, &judgement.hints);
+	if (verdict->n_effects > 0) {
+		request->query_facts = statement_facts_create(&judgement);
+		if (!request->query_facts)
+			return false;
+		note_pin(request, request->query_facts->pin);
+	}
+	op->facts = request->query_facts;
+	if (env->limits.strict_hints && request->bad_hint[0])
+		return refuse_strict_hint(request, op);
+	if (!own_statement_is(op->facts))
+		return true;
+	if (verdict->n_statements > 1)
+		return refuse(op, "0A000",
+			      "pointsman: SET and SHOW of pointsman settings must be sent alone");
+	return answer(op, OP_ANSWER) != NULL; /* executed by govern */
+}
+
+/* --- extended protocol --- */
+
+static bool is_own_name(const char *name)
+{
+	return strncmp(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX)) == 0;
+}
+
+static struct statement *find_statement(struct client *client, const char *name)
+{
+	return name[0] ? statement_map_find(&client->statements, name) : client->unnamed;
+}
+
+/* The statement of a Parse body: known already, or judged now. */
+static struct statement *statement_of(struct request *request, const uint8_t *body, size_t length)
+{
+	struct session_env *env = request->client->env;
+	struct statement *statement = statement_find(env->statements, body, length);
+	struct judgement judgement;
+
+	if (statement)
+		return statement;
+	judge_text(env->judge, (const char *)body, length, &judgement);
+	note_bad_hints(request, &judgement);
+	return statement_get(env->statements, body, length, &judgement);
+}
+
+/* More text than is kept for a client: it can be run now, but not prepared anywhere else. */
+static bool classify_huge_parse(struct request *request, struct op *op, const char *name)
+{
+	struct client *client = request->client;
+
+	if (name[0])
+		return refuse(op, "54000",
+			      "pointsman: the text of a named statement exceeds client_buffer");
+	statement_unref(&client->unnamed);
+	note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
+	note_pin(request, PIN_UNKNOWN_STATE);
+	client->is_unnamed_foreign = true;
+	return true;
+}
+
+static bool remember_name(struct client *client, const char *name, struct statement *statement)
+{
+	struct statement *old = client->unnamed;
+
+	if (name[0])
+		return statement_map_add(&client->statements, name, statement);
+	client->unnamed = statement_ref(statement);
+	client->is_unnamed_foreign = false;
+	statement_unref(&old);
+	return true;
+}
+
+static bool classify_parse(struct request *request, struct op *op, struct cursor *c)
+{
+	struct client *client = request->client;
+	const char *name = cursor_string(c);
+	size_t length = cursor_left(c);
+	const uint8_t *body = cursor_bytes(c, length);
+	char message[160];
+
+	if (c->failed)
+		return refuse(op, "08P01", "pointsman: malformed Parse message");
+	if (op->present < op->size)
+		return classify_huge_parse(request, op, name);
+	if (name[0] && statement_map_find(&client->statements, name)) {
+		snprintf(message, sizeof(message), "prepared statement \"%.100s\" already exists",
+			 name);
+		return refuse(op, "42P05", message);
+	}
+	op->name_offset = FRAME_HEADER_BYTES;
+	op->name_length = (uint32_t)strlen(name);
+	op->statement = statement_of(request, body, length);
+	if (!op->statement || !remember_name(client, name, op->statement))
+		return false;
+	note_facts(request, op->statement->facts);
+	if (own_statement_is(op->statement->facts))
+		return answer_empty(op, MSG_B_PARSE_COMPLETE);
+	if (client->env->limits.strict_hints && request->bad_hint[0])
+		return refuse_strict_hint(request, op);
+	if (name[0] && op->statement->is_proved && !client->server)
+		return answer_empty(op, MSG_B_PARSE_COMPLETE);
+	op->action = name[0] ? OP_REWRITE : OP_FORWARD;
+	return true;
+}
+
+/* A name that leads nowhere: the server says so in its own words, unless it has a statement of ours by that name. */
+static bool classify_unknown_name(struct client *client, struct op *op, const char *name)
+{
+	if (name[0] ? !is_own_name(name) : client->is_unnamed_foreign)
+		return true;
+	return refuse(op, "26000",
+		      name[0] ? "prepared statement does not exist"
+			      : "unnamed prepared statement does not exist");
+}
+
+/* For Bind and Describe: finds what the name leads to. */
+static bool attach_statement(struct request *request, struct op *op, const char *name)
+{
+	struct client *client = request->client;
+	struct statement *statement = find_statement(client, name);
+
+	if (!statement)
+		return classify_unknown_name(client, op, name);
+	op->statement = statement_ref(statement);
+	if (name[0])
+		op->action = OP_REWRITE;
+	note_facts(request, statement->facts);
+	return true;
+}
+
+static bool classify_bind(struct request *request, struct op *op, struct cursor *c,
+			  const uint8_t *body)
+{
+	struct client *client = request->client;
+	const char *portal = cursor_string(c);
+	const char *name = cursor_string(c);
+	struct statement *before = client->hint_portal;
+
+	if (c->failed)
+		return refuse(op, "08P01", "pointsman: malformed Bind message");
+	client->identity->database->traffic.bind_count++;
+	op->name_offset = (uint32_t)((const uint8_t *)name - body) + FRAME_HEADER_BYTES;
+	op->name_length = (uint32_t)strlen(name);
+	if (!attach_statement(request, op, name))
+		return false;
+	if (!portal[0])
+		client->hint_portal = NULL;
+	if (op->statement && own_statement_is(op->statement->facts)) {
+		if (!portal[0])
+			client->hint_portal = statement_ref(op->statement);
+		if (!answer_empty(op, MSG_B_BIND_COMPLETE))
+			return false;
+	}
+	if (!portal[0])
+		statement_unref(&before);
+	return true;
+}
+
+/* The statement behind a portal: of a Bind earlier in this request, or of the unnamed one before it. */
+static const struct statement *portal_statement(const struct request *request, const char *portal,
+						const uint8_t *bytes)
+{
+	for (size_t i = request->n_ops - 1; i-- > 0;) {
+		const struct op *op = &request->ops[i];
+
+		if (op->type == MSG_F_BIND && op->name_offset &&
+		    strcmp((const char *)bytes + op->offset + FRAME_HEADER_BYTES, portal) == 0)
+			return op->statement;
+	}
+	return portal[0] ? NULL : request->client->hint_portal;
+}
+
+static bool describe_own(struct op *op, const struct statement_facts *facts, bool is_statement)
+{
+	struct bytes *out = answer(op, OP_ANSWER);
+	size_t mark;
+
+	if (!out)
+		return false;
+	if (is_statement) {
+		mark = build_begin(out, MSG_B_PARAMETER_DESCRIPTION);
+		build_u16(out, 0);
+		build_end(out, mark);
+	}
+	own_statement_describe(facts, out);
+	return !out->failed;
+}
+
+static bool classify_describe(struct request *request, struct op *op, struct cursor *c,
+			      const uint8_t *body, const uint8_t *bytes)
+{
+	uint8_t kind = cursor_u8(c);
+	const char *name = cursor_string(c);
+	const struct statement *statement;
+
+	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
+		return refuse(op, "08P01", "pointsman: malformed Describe message");
+	op->name_offset = (uint32_t)((const uint8_t *)name - body) + FRAME_HEADER_BYTES;
+	op->name_length = (uint32_t)strlen(name);
+	if (kind == 'S' && !attach_statement(request, op, name))
+		return false;
+	statement = kind == 'S' ? op->statement : portal_statement(request, name, bytes);
+	if (statement && op->action != OP_REFUSE && own_statement_is(statement->facts))
+		return describe_own(op, statement->facts, kind == 'S');
+	return true;
+}
+
+static bool classify_execute(struct request *request, struct op *op, struct cursor *c,
+			     const uint8_t *bytes)
+{
+	const char *portal = cursor_string(c);
+	const struct statement *statement;
+	struct bytes *out;
+
+	cursor_u32(c);
+	if (!cursor_done(c))
+		return refuse(op, "08P01", "pointsman: malformed Execute message");
+	request->has_executes = true;
+	statement = portal_statement(request, portal, bytes);
+	if (!statement)
+		return true;
+	op->facts = statement->facts;
+	op->statement = statement_ref((struct statement *)statement);
+	if (!own_statement_is(statement->facts))
+		return true;
+	out = answer(op, OP_ANSWER);
+	if (out)
+		own_statement_execute(request->client, statement->facts, false, out);
+	return out && !out->failed;
+}
+
+static bool classify_close(struct request *request, struct op *op, struct cursor *c)
+{
+	uint8_t kind = cursor_u8(c);
+	const char *name = cursor_string(c);
+	struct client *client = request->client;
+
+	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
+		return refuse(op, "08P01", "pointsman: malformed Close message");
+	if (kind == 'P')
+		return client->server || request->n_ops > 1 ||
+		       answer_empty(op, MSG_B_CLOSE_COMPLETE);
+	if (name[0])
+		statement_map_remove(&client->statements, name);
+	else
+		statement_unref(&client->unnamed);
+	/* Servers keep it for others who have the same text; their own bound ends it. */
+	return answer_empty(op, MSG_B_CLOSE_COMPLETE);
+}
+
+/* --- all of it --- */
+
+static bool classify_op(struct request *request, struct op *op, const uint8_t *bytes)
+{
+	const uint8_t *body = bytes + op->offset + FRAME_HEADER_BYTES;
+	struct client *client = request->client;
+	struct cursor c;
+
+	cursor_init(&c, body, op->present - FRAME_HEADER_BYTES);
+	if (client->is_batch_failed && op->type != MSG_F_SYNC) {
+		op->action = OP_DROP;
+		return true;
+	}
+	switch (op->type) {
+	case MSG_F_QUERY: return classify_query(request, op, body);
+	case MSG_F_PARSE:
+		client->identity->database->traffic.client_parse_count++;
+		return classify_parse(request, op, &c);
+	case MSG_F_BIND: return classify_bind(request, op, &c, body);
+	case MSG_F_DESCRIBE: return classify_describe(request, op, &c, body, bytes);
+	case MSG_F_EXECUTE: return classify_execute(request, op, &c, bytes);
+	case MSG_F_CLOSE: return classify_close(request, op, &c);
+	case MSG_F_FUNCTION_CALL:
+		note_verdict(request, VERDICT_WRITE, VERDICT_REASON_UTILITY, false, false);
+		return true;
+	default: return true; /* Sync, Flush */
+	}
+}
+
+/* Must a server see this op? A Sync or Flush only when it has seen something before. */
+static bool op_needs_server(const struct client *client, const struct op *op)
+{
+	if (op->action == OP_ANSWER || op->action == OP_DROP)
+		return false;
+	if (op->type == MSG_F_SYNC || op->type == MSG_F_FLUSH)
+		return client->is_batch_open;
+	if (op->action == OP_REFUSE)
+		return client->server != NULL;
+	return true;
+}
+
+static bool classify_all(struct request *request)
+{
+	const uint8_t *bytes = request_bytes(request);
+	size_t at = 0;
+
+	while (at < request->size) {
+		struct op *op = request_add_op(request);
+		struct frame frame;
+
+		if (!op)
+			return false;
+		frame_peek(bytes + at, request->size - at, FRAME_BODY_MAX, &frame);
+		op->type = frame.type;
+		op->offset = (uint32_t)at;
+		op->size = (uint32_t)frame_size(&frame);
+		op->present = (uint32_t)(FRAME_HEADER_BYTES + frame.body_present);
+		if (!classify_op(request, op, bytes))
+			return false;
+		request->needs_server |= op_needs_server(request->client, op);
+		at += op->present;
+	}
+	return true;
+}
+
+enum stage_result stage_classify(struct request *request)
+{
+	struct client *client = request->client;
+
+	if (request->end == REQUEST_LOGIN) {
+		request->needs_server = true;
+		return STAGE_NEXT;
+	}
+	if (!classify_all(request)) {
+		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
+		return STAGE_CLOSE;
+	}
+	if (request->end == REQUEST_PARTIAL && request->needs_server)
+		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
+	txn_merge_hints(&client->txn, &request->hints);
+	hint_merge(&request->hints, &client->identity->database->hints);
+	return STAGE_NEXT;
+}

@@ -1,0 +1,123 @@
+/*
+ * Stage prepare: brings the session's settings to a server that was just borrowed, and waits for the
+ * outcome: a request must not run under other settings than its own, so it is not sent
+ * along with them. Servers that are held have them already.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "session/client.h"
+#include "wire/build.h"
+#include "wire/cursor.h"
+#include "wire/error.h"
+#include "wire/frame.h"
+#include "wire/message.h"
+
+#define SETUP_MESSAGE_MAX (1024 * 1024)
+
+static enum stage_result send_setup(struct request *request)
+{
+	struct client *client = request->client;
+	struct server *server = client->server;
+	struct bytes sql = { 0 };
+
+	if (!settings_transition(server->settings, client->txn.settings, &sql)) {
+		bytes_free(&sql);
+		lease_end(client);
+		return request_fail(request, "53200", "pointsman: out of memory", NULL);
+	}
+	build_query(conn_out(server->conn), (const char *)bytes_begin(&sql), bytes_length(&sql));
+	bytes_free(&sql);
+	request->is_setup_sent = true;
+	conn_flush(server->conn);
+	return STAGE_WAIT;
+}
+
+/* The server could not take them; all of the setup was rolled back, so it is as it was before. */
+static enum stage_result fail_setup(struct request *request)
+{
+	char message[300];
+
+	lease_end(request->client);
+	snprintf(message, sizeof(message), "%s", request->failure.message);
+	return request_fail(request, request->failure.sqlstate, message,
+			    "The session's settings could not be set on the server.");
+}
+
+enum stage_result stage_prepare(struct request *request)
+{
+	struct client *client = request->client;
+
+	if (request->failure.sqlstate[0])
+		return fail_setup(request);
+	if (txn_is_open(&client->txn) || client->is_batch_open ||
+	    settings_are_equal(client->server->settings, client->txn.settings))
+		return STAGE_NEXT;
+	return send_setup(request);
+}
+
+static void note_parameter(struct server *server, const struct frame *frame)
+{
+	struct cursor c;
+	const char *name;
+	const char *value;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	name = cursor_string(&c);
+	value = cursor_string(&c);
+	if (cursor_done(&c))
+		server_note_report(server, name, value);
+}
+
+static void note_failure(struct request *request, const struct frame *frame)
+{
+	struct wire_error error;
+
+	wire_error_parse(frame->body, frame->body_length, &error);
+	memcpy(request->failure.sqlstate, error.sqlstate, sizeof(request->failure.sqlstate));
+	snprintf(request->failure.message, sizeof(request->failure.message), "%s", error.message);
+}
+
+/* The round trip is over; the request goes on, or fails. May end the lease and the request. */
+static void end_setup(struct request *request, uint8_t status)
+{
+	struct client *client = request->client;
+	struct server *server = client->server;
+	bool failed = request->failure.sqlstate[0] != '\0';
+
+	server->txn_status = status;
+	if (!failed) {
+		settings_unref(&server->settings);
+		server->settings = settings_ref(client->txn.settings);
+	}
+	request_resume(request, !failed);
+}
+
+size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t length)
+{
+	struct server *server = request->client->server;
+	size_t at = 0;
+
+	while (at < length) {
+		struct frame frame;
+		enum frame_result result =
+			frame_peek(data + at, length - at, SETUP_MESSAGE_MAX, &frame);
+
+		if (result == FRAME_BAD) {
+			relay_server_lost(request->client, "malformed message");
+			return length;
+		}
+		if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))
+			return at;
+		at += frame_size(&frame);
+		if (frame.type == MSG_B_PARAMETER_STATUS)
+			note_parameter(server, &frame);
+		else if (frame.type == MSG_B_ERROR)
+			note_failure(request, &frame);
+		if (frame.type == MSG_B_READY && frame.body_length == 1) {
+			end_setup(request, frame.body[0]);
+			return at;
+		}
+	}
+	return at;
+}

@@ -1,0 +1,357 @@
+/*
+ * The short stages of the request chain: admit, govern, route, borrow, finish. (classify, prepare and relay have
+ * files of their own.) Each looks at the request and its client, does one thing, and says how it went.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "base/random.h"
+#include "session/client.h"
+#include "wire/build.h"
+#include "wire/message.h"
+
+/* --- admit --- */
+
+enum stage_result stage_admit(struct request *request)
+{
+	struct client *client = request->client;
+
+	client->n_requests++;
+	client->request_at = request->began_at;
+	if (request->end != REQUEST_LOGIN)
+		client->identity->database->traffic.query_count++;
+	client_set_state(client, request->end == REQUEST_LOGIN ? CLIENT_WELCOMING : CLIENT_ACTIVE);
+	return STAGE_NEXT;
+}
+
+/* --- govern --- */
+
+static bool opens_transaction(const struct request *request)
+{
+	return request->verdict.has_transaction_control;
+}
+
+static void answer_own_query(struct request *request, const struct op *op, struct bytes *out)
+{
+	if (op->type == MSG_F_QUERY && op->action == OP_ANSWER)
+		own_statement_execute(request->client, op->facts, true, out);
+	else
+		bytes_append(out, bytes_begin(op->answer), bytes_length(op->answer));
+}
+
+/* A request that no server need see: all its answers are ours. */
+static enum stage_result answer_here(struct request *request)
+{
+	struct client *client = request->client;
+	struct bytes *out = conn_out(client->conn);
+
+	for (size_t i = 0; i < request->n_ops; i++) {
+		const struct op *op = &request->ops[i];
+
+		if (op->type == MSG_F_SYNC) {
+			client->is_batch_failed = false;
+			build_ready(out, client->txn.status);
+			continue;
+		}
+		if (client->is_batch_failed || !op->answer)
+			continue;
+		answer_own_query(request, op, out);
+		if (op->type == MSG_F_QUERY)
+			build_ready(out, client->txn.status);
+		else if (op->action == OP_REFUSE)
+			client->is_batch_failed = true;
+	}
+	conn_flush(client->conn);
+	return STAGE_REPLY;
+}
+
+static void send_warning(struct client *client, const char *text)
+{
+	if (client->conn)
+		build_notice(conn_out(client->conn), "WARNING", "01000", text, NULL, NULL);
+}
+
+enum stage_result stage_govern(struct request *request)
+{
+	struct client *client = request->client;
+	char text[240];
+
+	if (request->bad_hint[0] && !client->env->limits.strict_hints) {
+		snprintf(text, sizeof(text), "pointsman: hint ignored: %s", request->bad_hint);
+		send_warning(client, text);
+	}
+	if (!request->needs_server)
+		return answer_here(request);
+	if (client->identity->database->mode == POOL_STATEMENT && opens_transaction(request))
+		return request_fail(request, "0A000",
+				    "pointsman: transaction blocks are not allowed in statement "
+				    "pooling mode",
+				    "reason: statement_mode");
+	return STAGE_NEXT;
+}
+
+/* --- route --- */
+
+#define NODES_MAX 64
+
+static size_t gather_loads(struct client *client, struct route_load *loads)
+{
+	const struct cluster *cluster = client_cluster(client);
+	struct session_identity *identity = client->identity;
+	size_t n = cluster->n_nodes < NODES_MAX ? cluster->n_nodes : NODES_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		struct pool *pool = session_pool(client->env, identity, i);
+
+		loads[i].in_flight = pool ? atomic_load(&pool->load->in_flight) : 0;
+		loads[i].waiting = pool ? atomic_load(&pool->load->waiting) : 0;
+	}
+	return n;
+}
+
+/* Why the session keeps the server it has. */
+static enum route_reason held_reason(const struct client *client)
+{
+	if (client->identity->database->mode == POOL_SESSION)
+		return ROUTE_SESSION_MODE;
+	if (client->pin != PIN_NONE)
+		return ROUTE_PINNED;
+	return txn_is_open(&client->txn) ? ROUTE_IN_TRANSACTION : ROUTE_UNFINISHED_BATCH;
+}
+
+/*
+ * The index of the held server's node in the cluster as it is now: a reload may have moved it, or
+ * taken it out (-1) while the session still has a server of it.
+ */
+static int held_node(struct client *client)
+{
+	const struct cluster *cluster = client_cluster(client);
+	const char *name = client->server->pool->key.node_name;
+
+	for (size_t i = 0; i < cluster->n_nodes; i++) {
+		if (strcmp(cluster->nodes[i].name, name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void decide(struct request *request)
+{
+	struct client *client = request->client;
+	struct session_database *database = client->identity->database;
+	struct route_load loads[NODES_MAX];
+	struct route_facts facts = {
+		.cluster = client_cluster(client),
+		.loads = loads,
+		.verdict = &request->verdict,
+		.hints = &request->hints,
+		.split = database->split,
+		.on_no_replica = database->on_no_replica,
+		.held_node = client->server ? held_node(client) : -1,
+		.held_reason = held_reason(client),
+		.is_session_mode = database->mode == POOL_SESSION,
+		.is_login = request->end == REQUEST_LOGIN,
+		.now = clock_now(),
+		.random = random_fast(),
+	};
+
+	if (client->server && facts.held_node == -1) {
+		request->decision = (struct route_decision){ .outcome = ROUTE_TO_NODE, .node = -1,
+							     .reason = facts.held_reason };
+		return;
+	}
+	if (!client->server)
+		gather_loads(client, loads);
+	else
+		facts.loads = NULL;
+	request->decision = route_decide(&facts);
+}
+
+static void note_decision(struct request *request)
+{
+	struct client *client = request->client;
+	const struct route_decision *decision = &request->decision;
+	const struct node *node = client_node(client, decision->node);
+	char text[200];
+
+	if (request->end == REQUEST_LOGIN)
+		return;
+	client->last.reason = decision->reason;
+	client->last.node = decision->node;
+	client->last.staleness = node && node->role == NODE_ROLE_REPLICA
+					 ? node_staleness(node, clock_now())
+					 : -1;
+	client->identity->database->routes[decision->reason]
+					  [node ? (node->role == NODE_ROLE_REPLICA ? 2 : 1) : 0]++;
+	if (!decision->hint_overruled)
+		return;
+	snprintf(text, sizeof(text),
+		 "pointsman: hint \"%s\" overruled: the statement must run on the primary (%s)",
+		 read_hint_name(request->hints.read_hint), route_reason_name(decision->reason));
+	send_warning(client, text);
+}
+
+static enum stage_result refuse_route(struct request *request)
+{
+	char detail[64];
+
+	snprintf(detail, sizeof(detail), "reason: %s",
+		 route_reason_name(request->decision.reason));
+	return request_fail(request, "57P03", "pointsman: no node can take this request", detail);
+}
+
+static enum stage_result wait_for_topology(struct request *request)
+{
+	struct client *client = request->client;
+
+	if (!list_contains_node(&client->route_node))
+		list_push_back(&client->env->route_waiters, &client->route_node);
+	if (!request->waiting_since)
+		request->waiting_since = clock_now();
+	client_set_state(client, CLIENT_WAITING);
+	return STAGE_WAIT;
+}
+
+enum stage_result stage_route(struct request *request)
+{
+	if (request->failure.sqlstate[0])
+		return request_fail(request, request->failure.sqlstate, request->failure.message,
+				    NULL);
+	decide(request);
+	switch (request->decision.outcome) {
+	case ROUTE_TO_NODE: note_decision(request); return STAGE_NEXT;
+	case ROUTE_WAIT: return wait_for_topology(request);
+	case ROUTE_REFUSE: note_decision(request); return refuse_route(request);
+	}
+	UNREACHABLE();
+}
+
+/* --- borrow --- */
+
+static void note_wait(struct request *request)
+{
+	struct session_database *database = request->client->identity->database;
+
+	request->waited = request->waiting_since ? clock_now() - request->waiting_since : 0;
+	database->traffic.wait_time += (uint64_t)request->waited;
+	database->traffic.server_assignment_count++;
+	hist_record(&database->wait_time, request->waited);
+}
+
+static void begin_lease(struct request *request, struct server *server)
+{
+	note_wait(request);
+	lease_begin(request->client, server, (size_t)request->decision.node);
+}
+
+static void on_served(struct pool_waiter *waiter, struct server *server)
+{
+	struct request *request = CONTAINER_OF(waiter, struct request, waiter);
+
+	begin_lease(request, server);
+	client_set_state(request->client, request->end == REQUEST_LOGIN ? CLIENT_WELCOMING
+									: CLIENT_ACTIVE);
+	request_resume(request, true);
+}
+
+static void on_refused(struct pool_waiter *waiter, const struct pool_failure *failure)
+{
+	struct request *request = CONTAINER_OF(waiter, struct request, waiter);
+
+	request->failure = *failure;
+	request_resume(request, false);
+}
+
+static enum stage_result fail_borrow(struct request *request)
+{
+	return request_fail(request, request->failure.sqlstate, request->failure.message, NULL);
+}
+
+enum stage_result stage_borrow(struct request *request)
+{
+	struct client *client = request->client;
+	struct server *server;
+	struct pool *pool;
+
+	if (request->failure.sqlstate[0])
+		return fail_borrow(request);
+	if (client->server)
+		return STAGE_NEXT;
+	pool = session_pool(client->env, client->identity, (size_t)request->decision.node);
+	if (!pool)
+		return request_fail(request, "53200", "pointsman: out of memory", NULL);
+	request->waiter.served = on_served;
+	request->waiter.failed = on_refused;
+	switch (pool_borrow(pool, &request->waiter, client->txn.settings, &server,
+			    &request->failure)) {
+	case POOL_LENT: begin_lease(request, server); return STAGE_NEXT;
+	case POOL_REFUSED: return fail_borrow(request);
+	case POOL_WAITING: break;
+	}
+	if (!request->waiting_since)
+		request->waiting_since = clock_now();
+	client_set_state(client, CLIENT_WAITING);
+	return STAGE_WAIT;
+}
+
+/* --- finish --- */
+
+static void count_times(struct request *request)
+{
+	struct client *client = request->client;
+	struct session_database *database = client->identity->database;
+	usec now = clock_now();
+
+	if (!request->is_sent || request->end == REQUEST_LOGIN)
+		return;
+	database->traffic.query_time += (uint64_t)(now - request->sent_at);
+	hist_record(&database->query_time, now - request->sent_at);
+	if (txn_is_open(&client->txn) || client->is_batch_open)
+		return;
+	/* A request outside a transaction is one by itself. */
+	if (!client->xact_at)
+		client->xact_at = request->sent_at;
+	database->traffic.xact_count++;
+	database->traffic.xact_time += (uint64_t)(now - client->xact_at);
+	hist_record(&database->xact_time, now - client->xact_at);
+	client->xact_at = 0;
+}
+
+static void note_transaction_start(struct request *request)
+{
+	struct client *client = request->client;
+
+	if (!client->xact_at && request->is_sent &&
+	    (txn_is_open(&client->txn) || client->is_batch_open))
+		client->xact_at = request->sent_at;
+}
+
+static void log_request(const struct request *request)
+{
+	struct client *client = request->client;
+	const struct node *node = client_node(client, request->decision.node);
+
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	log_debug(&client->ctx, "request to %s: %s, %s, waited %lld us, took %lld us",
+		  node ? node->name : "nobody", route_reason_name(request->decision.reason),
+		  verdict_kind_name(request->verdict.kind), (long long)request->waited,
+		  (long long)(clock_now() - request->began_at));
+}
+
+enum stage_result stage_finish(struct request *request)
+{
+	struct client *client = request->client;
+
+	request_take(request);
+	note_transaction_start(request);
+	count_times(request);
+	log_request(request);
+	client->request = NULL;
+	request_destroy(&request);
+	lease_settle(client);
+	client_request_finished(client);
+	return STAGE_NEXT;
+}

@@ -1,0 +1,367 @@
+/*
+ * Prepared statements: texts kept once per worker, names per client; see session/statement.h. Worker
+ * thread only, but for the counter of ids, which the whole process shares.
+ */
+#include "session/statement.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/panic.h"
+#include "base/strmap.h"
+
+/* --- facts --- */
+
+static size_t text_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static const char *put_text(char **at, const char *text)
+{
+	size_t size = text_size(text);
+	char *where = *at;
+
+	if (!text)
+		return NULL;
+	memcpy(where, text, size);
+	*at += size;
+	return where;
+}
+
+static struct statement_facts *copy_effects(const struct verdict *verdict)
+{
+	size_t size = sizeof(struct statement_facts) + verdict->n_effects * sizeof(struct effect);
+	struct statement_facts *facts;
+	char *text;
+
+	for (size_t i = 0; i < verdict->n_effects; i++)
+		size += text_size(verdict->effects[i].name) + text_size(verdict->effects[i].value);
+	facts = calloc(1, size);
+	if (!facts)
+		return NULL;
+	facts->n_effects = verdict->n_effects;
+	text = (char *)&facts->effects[verdict->n_effects];
+	for (size_t i = 0; i < verdict->n_effects; i++) {
+		struct effect *effect = &facts->effects[i];
+
+		*effect = verdict->effects[i];
+		effect->name = put_text(&text, verdict->effects[i].name);
+		effect->value = put_text(&text, verdict->effects[i].value);
+		if (facts->pin != PIN_NONE)
+			continue;
+		if (effect->kind == EFFECT_PIN)
+			facts->pin = effect->pin;
+		else if (effect->kind == EFFECT_PREPARE)
+			facts->pin = PIN_SQL_PREPARE;
+	}
+	return facts;
+}
+
+struct statement_facts *statement_facts_create(const struct judgement *judgement)
+{
+	const struct verdict *verdict = judgement->verdict;
+	struct statement_facts *facts = copy_effects(verdict);
+
+	if (!facts)
+		return NULL;
+	facts->kind = verdict->kind;
+	facts->reason = verdict->reason;
+	facts->n_statements = verdict->n_statements;
+	facts->is_explicit_read_only = verdict->is_explicit_read_only;
+	facts->has_transaction_control = verdict->has_transaction_control;
+	if (judgement->hints.set) {
+		facts->hints = malloc(sizeof(*facts->hints));
+		if (!facts->hints)
+			statement_facts_destroy(&facts);
+		else
+			*facts->hints = judgement->hints;
+	}
+	return facts;
+}
+
+void statement_facts_destroy(struct statement_facts **facts)
+{
+	if (*facts)
+		free((*facts)->hints);
+	free(*facts);
+	*facts = NULL;
+}
+
+/* --- statements --- */
+
+struct statement_cache {
+	struct strmap *by_body;
+	struct statement *newest; /* held by nobody else, the last released first */
+	struct statement *oldest;
+	size_t idle_bytes;
+	size_t idle_bytes_max;
+	size_t bytes;
+};
+
+static atomic_ullong last_id;
+
+static size_t statement_size(const struct statement *statement)
+{
+	return sizeof(*statement) + statement->body_length;
+}
+
+struct statement_cache *statement_cache_create(size_t idle_bytes_max)
+{
+	struct statement_cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache)
+		return NULL;
+	cache->idle_bytes_max = idle_bytes_max;
+	cache->by_body = strmap_create();
+	if (cache->by_body)
+		return cache;
+	free(cache);
+	return NULL;
+}
+
+static void unlink_idle(struct statement_cache *cache, struct statement *statement)
+{
+	if (statement->lru_newer)
+		statement->lru_newer->lru_older = statement->lru_older;
+	else
+		cache->newest = statement->lru_older;
+	if (statement->lru_older)
+		statement->lru_older->lru_newer = statement->lru_newer;
+	else
+		cache->oldest = statement->lru_newer;
+	statement->lru_newer = statement->lru_older = NULL;
+	cache->idle_bytes -= statement_size(statement);
+}
+
+static void link_idle(struct statement_cache *cache, struct statement *statement)
+{
+	statement->lru_older = cache->newest;
+	statement->lru_newer = NULL;
+	if (cache->newest)
+		cache->newest->lru_newer = statement;
+	else
+		cache->oldest = statement;
+	cache->newest = statement;
+	cache->idle_bytes += statement_size(statement);
+}
+
+static void free_statement(struct statement *statement)
+{
+	statement_facts_destroy(&statement->facts);
+	free(statement->body);
+	free(statement);
+}
+
+static void evict(struct statement_cache *cache, struct statement *statement)
+{
+	unlink_idle(cache, statement);
+	strmap_remove(cache->by_body, statement->body, statement->body_length);
+	cache->bytes -= statement_size(statement);
+	free_statement(statement);
+}
+
+void statement_cache_destroy(struct statement_cache **cache_pointer)
+{
+	struct statement_cache *cache = *cache_pointer;
+
+	*cache_pointer = NULL;
+	if (!cache)
+		return;
+	while (cache->oldest)
+		evict(cache, cache->oldest);
+	ASSERT(strmap_count(cache->by_body) == 0);
+	strmap_destroy(&cache->by_body);
+	free(cache);
+}
+
+static struct statement *make_statement(const uint8_t *body, size_t length,
+					const struct judgement *judgement)
+{
+	struct statement *statement = calloc(1, sizeof(*statement));
+
+	if (!statement)
+		return NULL;
+	statement->references = 1;
+	statement->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	statement->facts = statement_facts_create(judgement);
+	statement->body = malloc(length ? length : 1);
+	statement->body_length = length;
+	if (!statement->facts || !statement->body) {
+		free_statement(statement);
+		return NULL;
+	}
+	memcpy(statement->body, body, length);
+	return statement;
+}
+
+struct statement *statement_find(struct statement_cache *cache, const uint8_t *body,
+				 size_t length)
+{
+	struct statement *statement = strmap_get(cache->by_body, body, length);
+
+	if (!statement)
+		return NULL;
+	if (statement->references == 0)
+		unlink_idle(cache, statement);
+	statement->references++;
+	return statement;
+}
+
+struct statement *statement_get(struct statement_cache *cache, const uint8_t *body,
+				size_t length, const struct judgement *judgement)
+{
+	struct statement *statement = statement_find(cache, body, length);
+
+	if (statement)
+		return statement;
+	statement = make_statement(body, length, judgement);
+	if (!statement)
+		return NULL;
+	if (!strmap_set(cache->by_body, body, length, statement)) {
+		free_statement(statement);
+		return NULL;
+	}
+	statement->cache = cache;
+	statement->is_proved = judgement->verdict->kind == VERDICT_TXN;
+	cache->bytes += statement_size(statement);
+	return statement;
+}
+
+struct statement *statement_ref(struct statement *statement)
+{
+	if (statement)
+		statement->references++;
+	return statement;
+}
+
+void statement_unref(struct statement **statement_pointer)
+{
+	struct statement *statement = *statement_pointer;
+	struct statement_cache *cache;
+
+	*statement_pointer = NULL;
+	if (!statement)
+		return;
+	ASSERT(statement->references > 0);
+	if (--statement->references > 0)
+		return;
+	cache = statement->cache;
+	link_idle(cache, statement);
+	while (cache->idle_bytes > cache->idle_bytes_max)
+		evict(cache, cache->oldest);
+}
+
+size_t statement_cache_count(const struct statement_cache *cache)
+{
+	return strmap_count(cache->by_body);
+}
+
+size_t statement_cache_bytes(const struct statement_cache *cache)
+{
+	return cache->bytes + strmap_bytes(cache->by_body);
+}
+
+void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX])
+{
+	snprintf(out, STATEMENT_NAME_MAX, STATEMENT_NAME_PREFIX "%llu", (unsigned long long)id);
+}
+
+/* --- names --- */
+
+uint64_t statement_name_hash(const char *name)
+{
+	return XXH3_64bits(name, strlen(name)) | 1;
+}
+
+static struct named_statement *find_entry(const struct statement_map *map, const char *name)
+{
+	uint64_t hash = map->count ? statement_name_hash(name) : 0;
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		struct named_statement *entry = &map->entries[i];
+
+		if (entry->hash == hash && strcmp(entry->name, name) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+struct statement *statement_map_find(const struct statement_map *map, const char *name)
+{
+	struct named_statement *entry = find_entry(map, name);
+
+	return entry ? entry->statement : NULL;
+}
+
+static bool reserve_entry(struct statement_map *map)
+{
+	uint32_t capacity = map->capacity ? map->capacity * 2 : 4;
+	struct named_statement *entries;
+
+	if (map->count < map->capacity)
+		return true;
+	entries = realloc(map->entries, capacity * sizeof(*entries));
+	if (!entries)
+		return false;
+	map->entries = entries;
+	map->capacity = capacity;
+	return true;
+}
+
+bool statement_map_add(struct statement_map *map, const char *name, struct statement *statement)
+{
+	struct named_statement *entry;
+	char *copy;
+
+	if (!reserve_entry(map))
+		return false;
+	copy = strdup(name);
+	if (!copy)
+		return false;
+	entry = &map->entries[map->count++];
+	entry->hash = statement_name_hash(name);
+	entry->name = copy;
+	entry->statement = statement_ref(statement);
+	return true;
+}
+
+static void remove_entry(struct statement_map *map, struct named_statement *entry)
+{
+	free(entry->name);
+	statement_unref(&entry->statement);
+	*entry = map->entries[--map->count];
+}
+
+void statement_map_remove(struct statement_map *map, const char *name)
+{
+	struct named_statement *entry = find_entry(map, name);
+
+	if (entry)
+		remove_entry(map, entry);
+}
+
+void statement_map_remove_hash(struct statement_map *map, uint64_t hash,
+			       const struct statement *only)
+{
+	for (uint32_t i = 0; i < map->count; i++) {
+		if (map->entries[i].hash == hash && map->entries[i].statement == only) {
+			remove_entry(map, &map->entries[i]);
+			return;
+		}
+	}
+}
+
+void statement_map_clear(struct statement_map *map)
+{
+	for (uint32_t i = 0; i < map->count; i++) {
+		free(map->entries[i].name);
+		statement_unref(&map->entries[i].statement);
+	}
+	free(map->entries);
+	memset(map, 0, sizeof(*map));
+}
