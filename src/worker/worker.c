@@ -1,0 +1,668 @@
+/*
+ * A worker thread: receives mail, turns a configuration into what its sessions and pools go by, and
+ * ticks. What clients and servers do is in session/ and pool/.
+ */
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/panic.h"
+#include "session/client.h"
+#include "session/client_login.h"
+#include "worker/fleet.h"
+#include "worker/mail.h"
+
+#define TICK               (100 * USEC_PER_MS)
+#define TICKS_FOR_SESSIONS 5
+/* How long running queries may take to be cancelled at the end. */
+#define STOP_TIME          (2 * USEC_PER_SEC)
+#define CANCEL_LINGER      USEC_PER_SEC
+
+/* --- from the configuration --- */
+
+static void copy_hints(struct hints *hints, const struct config_database *entry)
+{
+	memset(hints, 0, sizeof(*hints));
+	if (entry->read_hint != READ_HINT_NONE) {
+		hints->read_hint = entry->read_hint;
+		hints->set |= 1u << HINT_READ_HINT;
+	}
+	if (entry->consistency != CONSISTENCY_NONE) {
+		hints->consistency = entry->consistency;
+		hints->set |= 1u << HINT_CONSISTENCY;
+	}
+	hints->max_staleness = entry->max_staleness;
+	hints->set |= 1u << HINT_MAX_STALENESS;
+}
+
+static bool replace_text(char **to, const char *from)
+{
+	char *copy = from ? strdup(from) : NULL;
+
+	if (from && !copy)
+		return false;
+	free(*to);
+	*to = copy;
+	return true;
+}
+
+static bool configure_database(struct session_database *database, const struct config *config,
+			       const struct config_database *entry)
+{
+	const char *dbname = entry->dbname ? entry->dbname : database->name;
+
+	if (!replace_text(&database->dbname, dbname) ||
+	    !replace_text(&database->user, entry->user) ||
+	    !replace_text(&database->password, entry->password) ||
+	    !replace_text(&database->cluster_name, config->clusters[entry->cluster_index].name))
+		return false;
+	database->cluster = (unsigned)entry->cluster_index;
+	database->mode = entry->pool_mode;
+	database->split = entry->split;
+	database->on_no_replica = entry->on_no_replica;
+	copy_hints(&database->hints, entry);
+	database->pool = (struct pool_settings){ .size = entry->default_pool_size,
+						 .min_size = entry->min_pool_size,
+						 .server_lifetime = entry->server_lifetime };
+	database->is_retired = false;
+	return true;
+}
+
+static struct conn_tcp_options tcp_options(const struct config *config)
+{
+	return (struct conn_tcp_options){
+		.keepalive = config->tcp_keepalive,
+		.keepidle_s = config->tcp_keepidle,
+		.keepintvl_s = config->tcp_keepintvl,
+		.keepcnt = config->tcp_keepcnt,
+		.user_timeout_ms = config->tcp_user_timeout,
+	};
+}
+
+static void configure_limits(struct worker *worker)
+{
+	const struct config *config = worker->snapshot->config;
+	struct pool_limits *pool = &worker->pool_env.limits;
+
+	worker->env.limits = (struct session_limits){
+		.auth = config->auth.type,
+		.query_wait_timeout = config->query_wait_timeout,
+		.query_timeout = config->query_timeout,
+		.idle_transaction_timeout = config->idle_transaction_timeout,
+		.client_idle_timeout = config->client_idle_timeout,
+		.client_login_timeout = config->client_login_timeout,
+		.client_buffer = config->client_buffer,
+		.strict_hints = config->strict_hints,
+		.log_connections = config->log.connections,
+		.log_disconnections = config->log.disconnections,
+		.tcp = tcp_options(config),
+	};
+	pool->server_idle_timeout = config->server_idle_timeout;
+	pool->server_connect_timeout = config->server_connect_timeout;
+	pool->server_login_retry = config->server_login_retry;
+	pool->server_check_delay = config->server_check_delay;
+	pool->cancel_wait_timeout = config->cancel_wait_timeout;
+	pool->max_prepared_statements = config->max_prepared_statements;
+	pool->tcp = tcp_options(config);
+	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
+}
+
+/* A retired database keeps its last settings: its clients may finish; nobody new gets in. */
+static void configure_databases(struct worker *worker)
+{
+	const struct config *config = worker->snapshot->config;
+
+	LIST_EACH(&worker->env.databases, node)
+	{
+		struct session_database *database =
+			LIST_ENTRY(node, struct session_database, node);
+		const struct config_database *entry =
+			config_database_find(config, database->name);
+
+		database->is_retired = !entry || !configure_database(database, config, entry);
+	}
+}
+
+/* `topology`: one that fits the new configuration, or NULL: the one there is fits. */
+static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
+			  struct topology *topology)
+{
+	snapshot_unref(&worker->snapshot);
+	worker->snapshot = snapshot;
+	if (topology) {
+		topology_unref(&worker->env.topology);
+		worker->env.topology = topology_ref(topology);
+	}
+	configure_limits(worker);
+	configure_databases(worker);
+	pools_retire_all(worker->env.pools);
+	worker->env.topology_shape++; /* sessions look their pools up anew */
+	session_forget_welcomes(&worker->env);
+	if (topology)
+		session_env_set_topology(&worker->env, topology); /* wakes who waits for a node */
+}
+
+/* --- what sessions ask for --- */
+
+static struct session_database *find_database(const struct worker *worker, const char *name)
+{
+	LIST_EACH(&worker->env.databases, node)
+	{
+		struct session_database *database =
+			LIST_ENTRY(node, struct session_database, node);
+
+		if (strcmp(database->name, name) == 0)
+			return database;
+	}
+	return NULL;
+}
+
+static void free_database(struct session_database *database)
+{
+	free(database->name);
+	free(database->cluster_name);
+	free(database->dbname);
+	free(database->user);
+	free(database->password);
+	free(database);
+}
+
+static struct session_database *make_database(struct worker *worker, const char *name,
+					      const struct config_database *entry)
+{
+	struct session_database *database = calloc(1, sizeof(*database));
+
+	if (!database)
+		return NULL;
+	if (!replace_text(&database->name, name) ||
+	    !configure_database(database, worker->snapshot->config, entry)) {
+		free_database(database);
+		return NULL;
+	}
+	list_push_back(&worker->env.databases, &database->node);
+	return database;
+}
+
+static struct session_database *op_database(void *context, const char *name)
+{
+	struct worker *worker = context;
+	struct session_database *database = find_database(worker, name);
+	const struct config_database *entry;
+
+	if (database)
+		return database->is_retired ? NULL : database;
+	entry = config_database_find(worker->snapshot->config, name);
+	return entry ? make_database(worker, name, entry) : NULL;
+}
+
+static const char *op_secret(void *context, const char *user)
+{
+	struct worker *worker = context;
+	const struct userlist_user *found =
+		worker->snapshot->users ? userlist_find(worker->snapshot->users, user) : NULL;
+
+	return found ? found->secret : NULL;
+}
+
+static bool op_is_known_user(void *context, const char *user)
+{
+	struct worker *worker = context;
+
+	return !worker->snapshot->users || userlist_find(worker->snapshot->users, user);
+}
+
+static bool op_admit_client(void *context)
+{
+	struct worker *worker = context;
+
+	if (!fleet_admit_client(worker->fleet))
+		return false;
+	atomic_fetch_add(&worker->clients, 1);
+	return true;
+}
+
+static void op_client_left(void *context)
+{
+	struct worker *worker = context;
+
+	atomic_fetch_sub(&worker->clients, 1);
+	fleet_client_left(worker->fleet);
+}
+
+static bool is_listed(const char **names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool op_is_admin(void *context, const char *user)
+{
+	const struct config *config = ((struct worker *)context)->snapshot->config;
+
+	return is_listed(config->admin.users, config->admin.n_users, user) ||
+	       is_listed(config->admin.stats_users, config->admin.n_stats_users, user);
+}
+
+static void op_admin(void *context, struct conn *conn, const char *user, const char *database,
+		     const char *host, int port)
+{
+	struct worker *worker = context;
+	struct console_mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		goto out;
+	mail->mail.kind = FLEET_MAIL_CONSOLE;
+	mail->user = strdup(user);
+	mail->database = strdup(database);
+	if (!mail->user || !mail->database)
+		goto out;
+	mail->conn = conn;
+	mail->port = port;
+	snprintf(mail->host, sizeof(mail->host), "%s", host);
+	conn_detach(conn);
+	fleet_post_control(worker->fleet, &mail->mail);
+	return;
+out:
+	if (mail) {
+		free(mail->user);
+		free(mail->database);
+		free(mail);
+	}
+	conn_destroy(&conn);
+}
+
+/* --- cancel requests: every worker is asked --- */
+
+static void end_round(struct cancel_round *round)
+{
+	conn_finish(&round->conn, CANCEL_LINGER);
+	free(round);
+}
+
+/* One worker has answered: the key was not its, or the cancel is delivered. At the origin. */
+static void count_answer(struct cancel_round *round)
+{
+	if (--round->answers_due == 0)
+		end_round(round);
+}
+
+
+/* Sends the answer home, from the worker that has it. */
+static void answer_round(struct worker *worker, struct cancel_mail *mail)
+{
+	struct cancel_round *round = mail->round;
+
+	if (round->origin == worker->index) {
+		free(mail);
+		count_answer(round);
+		return;
+	}
+	mail->mail.kind = WORKER_MAIL_CANCELLED;
+	fleet_post(worker->fleet, round->origin, &mail->mail);
+}
+
+static void on_cancel_done(void *context)
+{
+	struct cancel_mail *mail = context;
+
+	answer_round(mail->worker, mail);
+}
+
+static void look_for_session(struct worker *worker, struct cancel_mail *mail)
+{
+	mail->worker = worker;
+	if (!client_cancel(&worker->env, mail->round->pid, mail->round->secret, on_cancel_done,
+			   mail))
+		answer_round(worker, mail);
+}
+
+static size_t ignore_data(void *context, const uint8_t *data, size_t length)
+{
+	(void)context;
+	(void)data;
+	return length;
+}
+
+/* The asker need not wait for the end: the round goes on. */
+static void ignore_closed(void *context, enum conn_end end, int error)
+{
+	(void)context;
+	(void)end;
+	(void)error;
+}
+
+static const struct conn_handler cancel_conn_handler = { ignore_data, NULL, ignore_closed, NULL };
+
+static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn *conn)
+{
+	struct worker *worker = context;
+	int n = worker->pool_env.n_workers;
+	struct cancel_mail *mails[POOL_WORKERS_MAX] = { NULL };
+	struct cancel_round *round = calloc(1, sizeof(*round));
+	bool failed = !round;
+
+	for (int i = 0; i < n && !failed; i++) {
+		mails[i] = calloc(1, sizeof(*mails[i]));
+		failed = !mails[i];
+	}
+	if (failed) {
+		for (int i = 0; i < n; i++)
+			free(mails[i]);
+		free(round);
+		conn_destroy(&conn);
+		return;
+	}
+	*round = (struct cancel_round){ .conn = conn, .pid = pid, .secret = secret,
+					.origin = worker->index, .answers_due = n };
+	conn_set_handler(conn, &cancel_conn_handler, round);
+	for (int i = 0; i < n; i++) {
+		mails[i]->mail.kind = WORKER_MAIL_CANCEL;
+		mails[i]->round = round;
+		fleet_post(worker->fleet, i, &mails[i]->mail);
+	}
+}
+
+static const struct session_ops session_ops = {
+	.database = op_database,
+	.secret = op_secret,
+	.is_known_user = op_is_known_user,
+	.admit_client = op_admit_client,
+	.client_left = op_client_left,
+	.cancel = op_cancel,
+	.admin = op_admin,
+	.is_admin = op_is_admin,
+};
+
+/* --- what pools ask for --- */
+
+static void pool_post(void *context, int worker, struct mail *mail)
+{
+	fleet_post(((struct worker *)context)->fleet, worker, mail);
+}
+
+static bool pool_address(void *context, const struct pool_key *key,
+			 struct sockaddr_storage *address_out, socklen_t *length_out)
+{
+	const struct topology *topology = ((struct worker *)context)->env.topology;
+	const struct node *node;
+
+	if (key->cluster >= topology->n_clusters ||
+	    key->node >= topology->clusters[key->cluster].n_nodes)
+		return false;
+	node = &topology->clusters[key->cluster].nodes[key->node];
+	*address_out = node->address;
+	*length_out = node->address_length;
+	return node->address_length > 0 && strcmp(node->name, key->node_name) == 0;
+}
+
+/* The password of the database entry whose user this is, else the user's own. */
+static const char *pool_secret(void *context, const struct pool_key *key)
+{
+	struct worker *worker = context;
+
+	LIST_EACH(&worker->env.databases, node)
+	{
+		const struct session_database *database =
+			LIST_ENTRY(node, struct session_database, node);
+
+		if (database->password && database->user &&
+		    strcmp(database->user, key->user) == 0 &&
+		    strcmp(database->dbname, key->database) == 0)
+			return database->password;
+	}
+	return op_secret(worker, key->user);
+}
+
+static void pool_suspect(void *context, const struct pool_key *key)
+{
+	struct worker *worker = context;
+	struct suspect_mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		return; /* the next round of probes will see it */
+	mail->mail.kind = FLEET_MAIL_SUSPECT;
+	mail->cluster = key->cluster;
+	mail->node = key->node;
+	fleet_post_control(worker->fleet, &mail->mail);
+}
+
+/* --- ticks --- */
+
+static bool is_at_rest(const struct client *client)
+{
+	return client->state == CLIENT_IDLE && !client->request && !txn_is_open(&client->txn) &&
+	       !client->is_batch_open;
+}
+
+static void tell_idle_clients(struct worker *worker)
+{
+	LIST_EACH_SAFE(&worker->env.clients, node)
+	{
+		struct client *client = LIST_ENTRY(node, struct client, node);
+
+		if (is_at_rest(client))
+			client_close(client, CLOSE_SHUTDOWN, "57P01",
+				     "pointsman: terminating connection due to administrator command");
+	}
+}
+
+static void report_idle(struct worker *worker)
+{
+	struct mail *mail = calloc(1, sizeof(*mail));
+
+	if (!mail)
+		return; /* again at the next tick */
+	worker->is_drain_reported = true;
+	mail->kind = FLEET_MAIL_IDLE;
+	fleet_post_control(worker->fleet, mail);
+}
+
+static void drain(struct worker *worker)
+{
+	if (worker->is_drain_hasty)
+		tell_idle_clients(worker);
+	if (!worker->is_drain_reported && list_is_empty(&worker->env.clients) &&
+	    list_is_empty(&worker->env.logins))
+		report_idle(worker);
+}
+
+void worker_tick_now(struct worker *worker)
+{
+	conn_check_paused();
+	pools_tick(worker->env.pools);
+	session_env_tick(&worker->env);
+	if (worker->is_draining)
+		drain(worker);
+}
+
+static void on_tick(void *context)
+{
+	struct worker *worker = context;
+
+	loop_timer_start(worker->tick, TICK);
+	if (++worker->ticks % TICKS_FOR_SESSIONS == 0) {
+		worker_tick_now(worker);
+		return;
+	}
+	conn_check_paused();
+	pools_tick(worker->env.pools);
+}
+
+/* --- mail --- */
+
+static void begin_drain(struct worker *worker, const struct drain_mail *mail)
+{
+	worker->is_draining = true;
+	worker->is_drain_hasty |= mail->is_hasty;
+	worker->env.is_shutting_down = true;
+	client_login_close_all(&worker->env);
+	drain(worker);
+}
+
+static void run_call(struct worker *worker, struct call_mail *mail)
+{
+	mail->function(worker, mail->call->argument, &mail->call->results[worker->index]);
+	mail->mail.kind = FLEET_MAIL_CALL_DONE;
+	fleet_post_control(worker->fleet, &mail->mail);
+}
+
+void worker_receive(struct worker *worker, struct mail *mail)
+{
+	struct client_mail *client = (struct client_mail *)mail;
+
+	if (mail->kind < POOL_MAIL_COUNT) {
+		pools_receive(worker->env.pools, mail);
+		return;
+	}
+	switch ((enum worker_mail_kind)mail->kind) {
+	case WORKER_MAIL_CLIENT:
+		client_login_begin(&worker->env, client->fd, (struct sockaddr *)&client->address,
+				   client->length);
+		break;
+	case WORKER_MAIL_TOPOLOGY:
+		session_env_set_topology(&worker->env, ((struct topology_mail *)mail)->topology);
+		break;
+	case WORKER_MAIL_SNAPSHOT:
+		take_snapshot(worker, ((struct snapshot_mail *)mail)->snapshot,
+			      ((struct snapshot_mail *)mail)->topology);
+		break;
+	case WORKER_MAIL_CANCEL:
+		look_for_session(worker, (struct cancel_mail *)mail);
+		return;
+	case WORKER_MAIL_CANCELLED: count_answer(((struct cancel_mail *)mail)->round); break;
+	case WORKER_MAIL_CALL: run_call(worker, (struct call_mail *)mail); return;
+	case WORKER_MAIL_DRAIN: begin_drain(worker, (struct drain_mail *)mail); break;
+	case WORKER_MAIL_STOP: loop_stop(worker->loop); break;
+	default: UNREACHABLE();
+	}
+	free(mail);
+}
+
+static void on_mail(void *context, struct mail *mail)
+{
+	worker_receive(context, mail);
+}
+
+/* What nobody reads any more. */
+static void discard_mail(void *context, struct mail *mail)
+{
+	struct worker *worker = context;
+
+	if (mail->kind < POOL_MAIL_COUNT) {
+		pools_discard_mail(mail, worker->index);
+		return;
+	}
+	if (mail->kind == WORKER_MAIL_CLIENT)
+		close(((struct client_mail *)mail)->fd);
+	else if (mail->kind == WORKER_MAIL_TOPOLOGY)
+		topology_unref(&((struct topology_mail *)mail)->topology);
+	else if (mail->kind == WORKER_MAIL_SNAPSHOT) {
+		snapshot_unref(&((struct snapshot_mail *)mail)->snapshot);
+		topology_unref(&((struct snapshot_mail *)mail)->topology);
+	}
+	free(mail);
+}
+
+/* --- life --- */
+
+static void fill_pool_env(struct worker *worker)
+{
+	worker->pool_env.loop = worker->loop;
+	worker->pool_env.worker = worker->index;
+	worker->pool_env.n_workers = fleet_worker_count(worker->fleet);
+	worker->pool_env.registry = fleet_registry(worker->fleet);
+	worker->pool_env.context = worker;
+	worker->pool_env.post = pool_post;
+	worker->pool_env.address = pool_address;
+	worker->pool_env.secret = pool_secret;
+	worker->pool_env.suspect = pool_suspect;
+}
+
+static bool fill_session_env(struct worker *worker, struct topology *topology)
+{
+	struct judge_limits limits = judge_default_limits;
+	struct session_env *env = &worker->env;
+
+	limits.parse_bytes_max = worker->snapshot->config->max_parse_bytes;
+	limits.cache_bytes_max = worker->snapshot->config->shape_cache_bytes;
+	env->loop = worker->loop;
+	env->worker = worker->index;
+	env->registry = worker->pool_env.registry;
+	env->topology = topology_ref(topology);
+	env->topology_shape = 1;
+	env->ops = &session_ops;
+	env->context = worker;
+	return session_env_init(env, &limits) &&
+	       (env->pools = pools_create(&worker->pool_env)) != NULL;
+}
+
+struct worker *worker_create(struct fleet *fleet, int index, struct snapshot *snapshot,
+			     struct topology *topology)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	worker->fleet = fleet;
+	worker->index = index;
+	worker->snapshot = snapshot_ref(snapshot);
+	snprintf(worker->name, sizeof(worker->name), "worker %d", index);
+	worker->loop = loop_create();
+	if (!worker->loop)
+		goto out;
+	worker->mailbox = mailbox_create(worker->loop, on_mail, worker);
+	worker->tick = loop_timer_create(worker->loop, on_tick, worker);
+	fill_pool_env(worker);
+	configure_limits(worker);
+	if (!worker->mailbox || !worker->tick || !fill_session_env(worker, topology))
+		goto out;
+	loop_timer_start(worker->tick, TICK);
+	return worker;
+out:
+	worker_destroy(&worker);
+	return NULL;
+}
+
+void worker_destroy(struct worker **worker_pointer)
+{
+	struct worker *worker = *worker_pointer;
+	struct list_node *node;
+
+	*worker_pointer = NULL;
+	if (!worker)
+		return;
+	if (worker->env.keys)
+		session_env_destroy(&worker->env);
+	pools_destroy(&worker->env.pools);
+	loop_timer_destroy(&worker->tick);
+	mailbox_destroy(&worker->mailbox, discard_mail, worker);
+	loop_destroy(&worker->loop);
+	while (worker->env.databases.head.next &&
+	       (node = list_pop_front(&worker->env.databases)) != NULL)
+		free_database(LIST_ENTRY(node, struct session_database, node));
+	snapshot_unref(&worker->snapshot);
+	free(worker);
+}
+
+void *worker_main(void *context)
+{
+	struct worker *worker = context;
+	usec last;
+
+	log_set_thread(worker->name);
+	loop_run(worker->loop);
+	session_env_close_all(&worker->env, "57P01",
+			      "pointsman: terminating connection due to administrator command");
+	/* What still ran for them is being cancelled: the requests to do so must leave. */
+	last = clock_now() + STOP_TIME;
+	while (!list_is_empty(&worker->env.clients) && clock_now() < last)
+		loop_run_once(worker->loop, true);
+	return NULL;
+}
