@@ -1,0 +1,556 @@
+/*
+ * The control thread; see daemon/daemon.h. It owns the listening sockets, the monitor, the fleet and the
+ * console, and is the only one that replaces the configuration.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "admin/console.h"
+#include "base/log.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "probe/monitor.h"
+#include "worker/fleet.h"
+
+#define SOCKETS_MAX 64
+#define SIGNALS     5
+
+struct daemon {
+	struct snapshot *snapshot;
+	struct loop *loop;
+	struct monitor *monitor;
+	struct monitor_cluster *monitor_clusters; /* what the monitor goes by; strings of the snapshot */
+	struct snapshot *monitored;               /* ... of this one */
+	struct fleet *fleet;
+	struct console *console;
+	struct topology *topology; /* published before there is a fleet */
+	int fds[SOCKETS_MAX];
+	struct listener *listeners[SOCKETS_MAX];
+	int n_sockets;
+	int admin_fd;
+	struct listener *admin_listener;
+	struct event *signals[SIGNALS];
+	struct loop_timer *shutdown_timer;
+	bool is_draining;
+};
+
+/* --- sockets --- */
+
+static bool open_socket(struct daemon *daemon, const struct config_listen *where, int backlog)
+{
+	char why[200] = "too many sockets";
+	int room = SOCKETS_MAX - daemon->n_sockets;
+	int n = -1;
+
+	if (room > 0 && where->address[0] == '/') {
+		daemon->fds[daemon->n_sockets] = listener_open_unix(
+			where->address, where->port, 0777, backlog, why, sizeof(why));
+		n = daemon->fds[daemon->n_sockets] == -1 ? -1 : 1;
+	} else if (room > 0) {
+		n = listener_open_tcp(where->address, where->port, backlog,
+				      daemon->fds + daemon->n_sockets, room, why, sizeof(why));
+	}
+	if (n == -1) {
+		log_errorx(NULL, "cannot listen on %s port %d: %s", where->address, where->port, why);
+		return false;
+	}
+	daemon->n_sockets += n;
+	log_info(NULL, "listening on %s port %d", where->address, where->port);
+	return true;
+}
+
+static bool open_admin_socket(struct daemon *daemon, const struct config *config)
+{
+	char why[200];
+
+	daemon->admin_fd = -1;
+	if (!config->admin.socket_dir[0])
+		return true;
+	/* Who may come in is decided by the peer's UID; see admin/console.h. */
+	daemon->admin_fd = listener_open_unix(config->admin.socket_dir, config->admin.port, 0777,
+					      16, why, sizeof(why));
+	if (daemon->admin_fd == -1)
+		log_errorx(NULL, "cannot open the admin socket in %s: %s", config->admin.socket_dir,
+			   why);
+	return daemon->admin_fd != -1;
+}
+
+static bool open_sockets(struct daemon *daemon)
+{
+	const struct config *config = daemon->snapshot->config;
+
+	for (size_t i = 0; i < config->n_listen; i++) {
+		if (!open_socket(daemon, &config->listen[i], config->listen_backlog))
+			return false;
+	}
+	return open_admin_socket(daemon, config);
+}
+
+static void remove_socket_file(const char *directory, int port)
+{
+	char path[128];
+
+	if (listener_unix_path(directory, port, path, sizeof(path)))
+		unlink(path);
+}
+
+static void close_sockets(struct daemon *daemon)
+{
+	const struct config *config = daemon->snapshot->config;
+
+	for (int i = 0; i < daemon->n_sockets; i++)
+		close(daemon->fds[i]);
+	for (size_t i = 0; daemon->n_sockets > 0 && i < config->n_listen; i++) {
+		if (config->listen[i].address[0] == '/')
+			remove_socket_file(config->listen[i].address, config->listen[i].port);
+	}
+	if (daemon->admin_fd != -1) {
+		close(daemon->admin_fd);
+		remove_socket_file(config->admin.socket_dir, config->admin.port);
+	}
+	daemon->n_sockets = 0;
+	daemon->admin_fd = -1;
+}
+
+static void on_client(void *context, int fd, const struct sockaddr *address, socklen_t length)
+{
+	fleet_accept(((struct daemon *)context)->fleet, fd, address, length);
+}
+
+static void on_admin(void *context, int fd, const struct sockaddr *address, socklen_t length)
+{
+	(void)address;
+	(void)length;
+	console_accept(((struct daemon *)context)->console, fd);
+}
+
+static bool begin_accepting(struct daemon *daemon)
+{
+	for (int i = 0; i < daemon->n_sockets; i++) {
+		daemon->listeners[i] =
+			listener_create(daemon->loop, daemon->fds[i], on_client, daemon);
+		if (!daemon->listeners[i])
+			return false;
+	}
+	if (daemon->admin_fd == -1)
+		return true;
+	daemon->admin_listener =
+		listener_create(daemon->loop, daemon->admin_fd, on_admin, daemon);
+	return daemon->admin_listener != NULL;
+}
+
+static void stop_accepting(struct daemon *daemon)
+{
+	for (int i = 0; i < SOCKETS_MAX; i++)
+		listener_destroy(&daemon->listeners[i]);
+}
+
+/* As many descriptors as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		log_warn(NULL, "cannot raise the limit of open files");
+}
+
+/* --- the monitor --- */
+
+static void describe_nodes(struct monitor_node *to, const struct config_cluster *from)
+{
+	for (size_t i = 0; i < from->n_nodes; i++) {
+		const struct config_node *node = &from->nodes[i];
+
+		to[i] = (struct monitor_node){ .name = node->name, .host = node->host,
+					       .port = node->port, .weight = node->weight,
+					       .zone = node->zone };
+	}
+}
+
+static void describe_cluster(struct monitor_cluster *to, struct monitor_node *nodes,
+			     const struct config_cluster *from)
+{
+	describe_nodes(nodes, from);
+	*to = (struct monitor_cluster){
+		.name = from->name,
+		.nodes = nodes,
+		.n_nodes = from->n_nodes,
+		.user = from->monitor.user,
+		.password = from->monitor.password,
+		.database = from->monitor.database,
+		.interval = from->monitor.interval,
+		.timeout = from->monitor.timeout,
+		.lag_preferred = from->max_lag.preferred,
+		.lag_hard = from->max_lag.hard,
+	};
+}
+
+/* One allocation: the clusters, then all their nodes. */
+static struct monitor_cluster *describe_clusters(const struct config *config)
+{
+	struct monitor_cluster *clusters;
+	struct monitor_node *nodes;
+	size_t n_nodes = 0;
+
+	for (size_t i = 0; i < config->n_clusters; i++)
+		n_nodes += config->clusters[i].n_nodes;
+	clusters = calloc(1, config->n_clusters * sizeof(*clusters) + n_nodes * sizeof(*nodes));
+	if (!clusters)
+		return NULL;
+	nodes = (struct monitor_node *)(clusters + config->n_clusters);
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		describe_cluster(&clusters[i], nodes, &config->clusters[i]);
+		nodes += config->clusters[i].n_nodes;
+	}
+	return clusters;
+}
+
+static void on_topology(void *context, struct topology *topology)
+{
+	struct daemon *daemon = context;
+
+	if (daemon->fleet && !daemon->topology) {
+		fleet_set_topology(daemon->fleet, topology);
+		return;
+	}
+	/* While a monitor begins: whoever begins it takes the picture from here. */
+	topology_unref(&daemon->topology);
+	daemon->topology = topology;
+}
+
+/*
+ * Begins to monitor what a snapshot describes, in place of what was before. Leaves the first picture in
+ * daemon->topology. Without memory the old one goes on.
+ */
+static bool begin_monitor(struct daemon *daemon, struct snapshot *snapshot)
+{
+	struct monitor_cluster *clusters = describe_clusters(snapshot->config);
+	struct monitor_cluster *old_clusters = daemon->monitor_clusters;
+	struct monitor *monitor;
+
+	if (!clusters)
+		return false;
+	daemon->topology = topology_create(0, NULL); /* marks the beginning for on_topology() */
+	monitor = monitor_create(daemon->loop, clusters, snapshot->config->n_clusters, on_topology,
+				 daemon);
+	if (!monitor) {
+		topology_unref(&daemon->topology);
+		free(clusters);
+		return false;
+	}
+	monitor_destroy(&daemon->monitor);
+	free(old_clusters);
+	snapshot_unref(&daemon->monitored);
+	daemon->monitor = monitor;
+	daemon->monitor_clusters = clusters;
+	daemon->monitored = snapshot_ref(snapshot);
+	return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_node(const struct config_node *a, const struct config_node *b)
+{
+	return same_text(a->name, b->name) && same_text(a->host, b->host) && a->port == b->port &&
+	       a->weight == b->weight && same_text(a->zone, b->zone);
+}
+
+static bool same_cluster(const struct config_cluster *a, const struct config_cluster *b)
+{
+	if (!same_text(a->name, b->name) || a->n_nodes != b->n_nodes ||
+	    !same_text(a->monitor.user, b->monitor.user) ||
+	    !same_text(a->monitor.password, b->monitor.password) ||
+	    !same_text(a->monitor.database, b->monitor.database) ||
+	    a->monitor.interval != b->monitor.interval ||
+	    a->monitor.timeout != b->monitor.timeout ||
+	    a->max_lag.preferred != b->max_lag.preferred || a->max_lag.hard != b->max_lag.hard)
+		return false;
+	for (size_t i = 0; i < a->n_nodes; i++) {
+		if (!same_node(&a->nodes[i], &b->nodes[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool same_clusters(const struct config *a, const struct config *b)
+{
+	if (a->n_clusters != b->n_clusters)
+		return false;
+	for (size_t i = 0; i < a->n_clusters; i++) {
+		if (!same_cluster(&a->clusters[i], &b->clusters[i]))
+			return false;
+	}
+	return true;
+}
+
+/* --- the configuration --- */
+
+static void log_lines(enum log_level level, struct bytes *text)
+{
+	char *line;
+	char *rest = NULL;
+
+	if (bytes_length(text) == 0 || !bytes_append(text, "", 1))
+		return;
+	for (line = strtok_r((char *)text->data + text->start, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (level == LOG_LEVEL_ERROR)
+			log_errorx(NULL, "%s", line);
+		else
+			log_warnx(NULL, "%s", line);
+	}
+}
+
+static void set_log(const struct config *config)
+{
+	log_set_level(config->log.level);
+	log_set_format(config->log.format);
+}
+
+/* Makes `snapshot` the one in effect; takes its reference over. */
+static bool put_in_effect(struct daemon *daemon, struct snapshot *snapshot)
+{
+	struct topology *topology = NULL;
+
+	if (!same_clusters(daemon->monitored->config, snapshot->config)) {
+		if (!begin_monitor(daemon, snapshot)) {
+			snapshot_unref(&snapshot);
+			return false;
+		}
+		topology = daemon->topology;
+		daemon->topology = NULL;
+	}
+	set_log(snapshot->config);
+	fleet_set_snapshot(daemon->fleet, snapshot, topology);
+	snapshot_unref(&daemon->snapshot);
+	daemon->snapshot = snapshot;
+	return true;
+}
+
+static bool reload(void *context, struct bytes *errors)
+{
+	struct daemon *daemon = context;
+	struct bytes warnings = { 0 };
+	struct snapshot *snapshot = snapshot_load(daemon->snapshot->config->path, errors);
+
+	if (!snapshot)
+		return false;
+	config_keep_fixed(snapshot->config, daemon->snapshot->config, &warnings);
+	log_lines(LOG_LEVEL_WARN, &warnings);
+	bytes_free(&warnings);
+	if (!put_in_effect(daemon, snapshot)) {
+		bytes_append_text(errors, "out of memory\n");
+		return false;
+	}
+	log_info(NULL, "configuration reloaded");
+	return true;
+}
+
+static bool set_option(void *context, const char *name, const char *value, char *error_out,
+		       size_t error_size)
+{
+	struct daemon *daemon = context;
+	struct config *config =
+		config_with(daemon->snapshot->config, name, value, error_out, error_size);
+	struct snapshot *snapshot;
+
+	if (!config)
+		return false;
+	snapshot = snapshot_with_config(daemon->snapshot, config);
+	if (!snapshot || !put_in_effect(daemon, snapshot)) {
+		snprintf(error_out, error_size, "out of memory");
+		return false;
+	}
+	log_info(NULL, "option %s set on the console", name);
+	return true;
+}
+
+/* --- the end --- */
+
+static void on_shutdown_timeout(void *context)
+{
+	struct daemon *daemon = context;
+
+	log_warnx(NULL, "shutdown_timeout: not waiting any longer");
+	loop_stop(daemon->loop);
+}
+
+static void begin_shutdown(void *context, enum console_shutdown how)
+{
+	struct daemon *daemon = context;
+	usec limit = daemon->snapshot->config->shutdown_timeout;
+
+	if (how == CONSOLE_SHUTDOWN_NOW) {
+		log_info(NULL, "shutting down now");
+		loop_stop(daemon->loop);
+		return;
+	}
+	log_info(NULL, "shutting down when %s",
+		 how == CONSOLE_SHUTDOWN_SERVERS ? "no server is in use" : "all clients have left");
+	stop_accepting(daemon);
+	if (!daemon->is_draining && limit > 0)
+		loop_timer_start(daemon->shutdown_timer, limit);
+	daemon->is_draining = true;
+	fleet_drain(daemon->fleet, how == CONSOLE_SHUTDOWN_SERVERS ? FLEET_DRAIN_SERVERS
+								   : FLEET_DRAIN_CLIENTS);
+}
+
+static void on_drained(void *context)
+{
+	struct daemon *daemon = context;
+
+	loop_stop(daemon->loop);
+}
+
+/* --- signals: as PgBouncer's --- */
+
+static void on_hangup(struct daemon *daemon)
+{
+	struct bytes errors = { 0 };
+
+	if (!reload(daemon, &errors)) {
+		log_lines(LOG_LEVEL_ERROR, &errors);
+		log_errorx(NULL, "reload failed: the configuration in effect is unchanged");
+	}
+	bytes_free(&errors);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *context)
+{
+	struct daemon *daemon = context;
+
+	(void)what;
+	switch (number) {
+	case SIGHUP: on_hangup(daemon); break;
+	case SIGTERM:
+		/* "Super safe" first; a second one does not wait. */
+		begin_shutdown(daemon, daemon->is_draining ? CONSOLE_SHUTDOWN_NOW
+							   : CONSOLE_SHUTDOWN_CLIENTS);
+		break;
+	case SIGINT: begin_shutdown(daemon, CONSOLE_SHUTDOWN_SERVERS); break;
+	case SIGQUIT: begin_shutdown(daemon, CONSOLE_SHUTDOWN_NOW); break;
+	default: break;
+	}
+}
+
+static bool catch_signals(struct daemon *daemon)
+{
+	static const int numbers[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		daemon->signals[i] =
+			evsignal_new(loop_base(daemon->loop), numbers[i], on_signal, daemon);
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) == -1)
+			return false;
+	}
+	return true;
+}
+
+/* Signals are the control thread's: the others are born with all of them blocked. */
+static bool start_fleet(struct fleet *fleet)
+{
+	sigset_t all;
+	sigset_t before;
+	bool started;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	started = fleet_start(fleet);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return started;
+}
+
+/* --- all together --- */
+
+static void on_console(void *context, struct conn *conn, const char *user, const char *database,
+		       const char *host, int port)
+{
+	console_adopt(((struct daemon *)context)->console, conn, user, database, host, port);
+}
+
+static void on_suspect(void *context, unsigned cluster, unsigned node)
+{
+	struct daemon *daemon = context;
+	const struct config *config = daemon->snapshot->config;
+
+	if (cluster < config->n_clusters && node < config->clusters[cluster].n_nodes)
+		monitor_poke(daemon->monitor, cluster, node);
+}
+
+static bool start(struct daemon *daemon)
+{
+	const struct fleet_hooks fleet_hooks = { daemon, on_console, on_suspect, on_drained };
+	const struct console_hooks console_hooks = { .context = daemon, .reload = reload,
+						     .set = set_option,
+						     .shutdown = begin_shutdown };
+
+	daemon->loop = loop_create();
+	if (!daemon->loop || !begin_monitor(daemon, daemon->snapshot))
+		return false;
+	daemon->fleet =
+		fleet_create(daemon->loop, daemon->snapshot, daemon->topology, &fleet_hooks);
+	topology_unref(&daemon->topology);
+	if (!daemon->fleet)
+		return false;
+	daemon->console = console_create(daemon->loop, daemon->fleet, &console_hooks);
+	daemon->shutdown_timer = loop_timer_create(daemon->loop, on_shutdown_timeout, daemon);
+	return daemon->console && daemon->shutdown_timer && catch_signals(daemon) &&
+	       start_fleet(daemon->fleet) && begin_accepting(daemon);
+}
+
+static void stop(struct daemon *daemon)
+{
+	stop_accepting(daemon);
+	listener_destroy(&daemon->admin_listener);
+	monitor_destroy(&daemon->monitor);
+	fleet_destroy(&daemon->fleet);
+	console_destroy(&daemon->console);
+	loop_timer_destroy(&daemon->shutdown_timer);
+	for (int i = 0; i < SIGNALS; i++) {
+		if (daemon->signals[i])
+			event_free(daemon->signals[i]);
+	}
+	loop_destroy(&daemon->loop);
+	free(daemon->monitor_clusters);
+	snapshot_unref(&daemon->monitored);
+	close_sockets(daemon);
+	topology_unref(&daemon->topology);
+	snapshot_unref(&daemon->snapshot);
+}
+
+int daemon_serve(struct snapshot *snapshot)
+{
+	struct daemon daemon = { .snapshot = snapshot, .admin_fd = -1 };
+	bool started;
+
+	log_set_thread("control");
+	set_log(snapshot->config);
+	raise_descriptor_limit();
+	started = open_sockets(&daemon) && start(&daemon);
+	if (started) {
+		log_info(NULL, "pointsman " POINTSMAN_VERSION " is ready, %d workers",
+			 fleet_worker_count(daemon.fleet));
+		loop_run(daemon.loop);
+		log_info(NULL, "stopping");
+	} else {
+		log_errorx(NULL, "could not start");
+	}
+	stop(&daemon);
+	return started ? 0 : 1;
+}
