@@ -74,6 +74,7 @@ struct request {
 	/* Found by classify. */
 	struct verdict verdict; /* the worst of all its statements; no effects in it */
 	struct hints hints;     /* of its comments, then merged with the weaker sources */
+	bool is_hint_default;   /* the client itself gave no read_hint: what overrules it is no news */
 	char bad_hint[160];
 	enum pin_reason pin;    /* a state that it leaves in the server */
 	bool has_executes;

@@ -1,27 +1,25 @@
 /*
- * The control thread; see daemon/daemon.h. It owns the listening sockets, the monitor, the fleet and the
- * console, and is the only one that replaces the configuration.
+ * The control thread; see daemon/daemon.h. It owns the monitor, the fleet and the console, accepts
+ * from the listening sockets, and is the only one that replaces the configuration.
  */
 #include "daemon/daemon.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "admin/console.h"
 #include "base/log.h"
+#include "daemon/clusters.h"
+#include "daemon/sockets.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "probe/monitor.h"
 #include "worker/fleet.h"
 
-#define SOCKETS_MAX 64
 #define SIGNALS     5
 
 struct daemon {
@@ -33,93 +31,15 @@ struct daemon {
 	struct fleet *fleet;
 	struct console *console;
 	struct topology *topology; /* published before there is a fleet */
-	int fds[SOCKETS_MAX];
+	const struct sockets *sockets;
 	struct listener *listeners[SOCKETS_MAX];
-	int n_sockets;
-	int admin_fd;
 	struct listener *admin_listener;
 	struct event *signals[SIGNALS];
 	struct loop_timer *shutdown_timer;
 	bool is_draining;
 };
 
-/* --- sockets --- */
-
-static bool open_socket(struct daemon *daemon, const struct config_listen *where, int backlog)
-{
-	char why[200] = "too many sockets";
-	int room = SOCKETS_MAX - daemon->n_sockets;
-	int n = -1;
-
-	if (room > 0 && where->address[0] == '/') {
-		daemon->fds[daemon->n_sockets] = listener_open_unix(
-			where->address, where->port, 0777, backlog, why, sizeof(why));
-		n = daemon->fds[daemon->n_sockets] == -1 ? -1 : 1;
-	} else if (room > 0) {
-		n = listener_open_tcp(where->address, where->port, backlog,
-				      daemon->fds + daemon->n_sockets, room, why, sizeof(why));
-	}
-	if (n == -1) {
-		log_errorx(NULL, "cannot listen on %s port %d: %s", where->address, where->port, why);
-		return false;
-	}
-	daemon->n_sockets += n;
-	log_info(NULL, "listening on %s port %d", where->address, where->port);
-	return true;
-}
-
-static bool open_admin_socket(struct daemon *daemon, const struct config *config)
-{
-	char why[200];
-
-	daemon->admin_fd = -1;
-	if (!config->admin.socket_dir[0])
-		return true;
-	/* Who may come in is decided by the peer's UID; see admin/console.h. */
-	daemon->admin_fd = listener_open_unix(config->admin.socket_dir, config->admin.port, 0777,
-					      16, why, sizeof(why));
-	if (daemon->admin_fd == -1)
-		log_errorx(NULL, "cannot open the admin socket in %s: %s", config->admin.socket_dir,
-			   why);
-	return daemon->admin_fd != -1;
-}
-
-static bool open_sockets(struct daemon *daemon)
-{
-	const struct config *config = daemon->snapshot->config;
-
-	for (size_t i = 0; i < config->n_listen; i++) {
-		if (!open_socket(daemon, &config->listen[i], config->listen_backlog))
-			return false;
-	}
-	return open_admin_socket(daemon, config);
-}
-
-static void remove_socket_file(const char *directory, int port)
-{
-	char path[128];
-
-	if (listener_unix_path(directory, port, path, sizeof(path)))
-		unlink(path);
-}
-
-static void close_sockets(struct daemon *daemon)
-{
-	const struct config *config = daemon->snapshot->config;
-
-	for (int i = 0; i < daemon->n_sockets; i++)
-		close(daemon->fds[i]);
-	for (size_t i = 0; daemon->n_sockets > 0 && i < config->n_listen; i++) {
-		if (config->listen[i].address[0] == '/')
-			remove_socket_file(config->listen[i].address, config->listen[i].port);
-	}
-	if (daemon->admin_fd != -1) {
-		close(daemon->admin_fd);
-		remove_socket_file(config->admin.socket_dir, config->admin.port);
-	}
-	daemon->n_sockets = 0;
-	daemon->admin_fd = -1;
-}
+/* --- accepting --- */
 
 static void on_client(void *context, int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -135,16 +55,16 @@ static void on_admin(void *context, int fd, const struct sockaddr *address, sock
 
 static bool begin_accepting(struct daemon *daemon)
 {
-	for (int i = 0; i < daemon->n_sockets; i++) {
-		daemon->listeners[i] =
-			listener_create(daemon->loop, daemon->fds[i], on_client, daemon);
+	for (int i = 0; i < daemon->sockets->count; i++) {
+		daemon->listeners[i] = listener_create(daemon->loop, daemon->sockets->fds[i],
+						       on_client, daemon);
 		if (!daemon->listeners[i])
 			return false;
 	}
-	if (daemon->admin_fd == -1)
+	if (daemon->sockets->admin_fd == -1)
 		return true;
-	daemon->admin_listener =
-		listener_create(daemon->loop, daemon->admin_fd, on_admin, daemon);
+	daemon->admin_listener = listener_create(daemon->loop, daemon->sockets->admin_fd,
+						 on_admin, daemon);
 	return daemon->admin_listener != NULL;
 }
 
@@ -154,68 +74,7 @@ static void stop_accepting(struct daemon *daemon)
 		listener_destroy(&daemon->listeners[i]);
 }
 
-/* As many descriptors as the system lets us have. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
-		log_warn(NULL, "cannot raise the limit of open files");
-}
-
 /* --- the monitor --- */
-
-static void describe_nodes(struct monitor_node *to, const struct config_cluster *from)
-{
-	for (size_t i = 0; i < from->n_nodes; i++) {
-		const struct config_node *node = &from->nodes[i];
-
-		to[i] = (struct monitor_node){ .name = node->name, .host = node->host,
-					       .port = node->port, .weight = node->weight,
-					       .zone = node->zone };
-	}
-}
-
-static void describe_cluster(struct monitor_cluster *to, struct monitor_node *nodes,
-			     const struct config_cluster *from)
-{
-	describe_nodes(nodes, from);
-	*to = (struct monitor_cluster){
-		.name = from->name,
-		.nodes = nodes,
-		.n_nodes = from->n_nodes,
-		.user = from->monitor.user,
-		.password = from->monitor.password,
-		.database = from->monitor.database,
-		.interval = from->monitor.interval,
-		.timeout = from->monitor.timeout,
-		.lag_preferred = from->max_lag.preferred,
-		.lag_hard = from->max_lag.hard,
-	};
-}
-
-/* One allocation: the clusters, then all their nodes. */
-static struct monitor_cluster *describe_clusters(const struct config *config)
-{
-	struct monitor_cluster *clusters;
-	struct monitor_node *nodes;
-	size_t n_nodes = 0;
-
-	for (size_t i = 0; i < config->n_clusters; i++)
-		n_nodes += config->clusters[i].n_nodes;
-	clusters = calloc(1, config->n_clusters * sizeof(*clusters) + n_nodes * sizeof(*nodes));
-	if (!clusters)
-		return NULL;
-	nodes = (struct monitor_node *)(clusters + config->n_clusters);
-	for (size_t i = 0; i < config->n_clusters; i++) {
-		describe_cluster(&clusters[i], nodes, &config->clusters[i]);
-		nodes += config->clusters[i].n_nodes;
-	}
-	return clusters;
-}
 
 static void on_topology(void *context, struct topology *topology)
 {
@@ -236,7 +95,7 @@ static void on_topology(void *context, struct topology *topology)
  */
 static bool begin_monitor(struct daemon *daemon, struct snapshot *snapshot)
 {
-	struct monitor_cluster *clusters = describe_clusters(snapshot->config);
+	struct monitor_cluster *clusters = clusters_describe(snapshot->config);
 	struct monitor_cluster *old_clusters = daemon->monitor_clusters;
 	struct monitor *monitor;
 
@@ -256,45 +115,6 @@ static bool begin_monitor(struct daemon *daemon, struct snapshot *snapshot)
 	daemon->monitor = monitor;
 	daemon->monitor_clusters = clusters;
 	daemon->monitored = snapshot_ref(snapshot);
-	return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return (!a && !b) || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_node(const struct config_node *a, const struct config_node *b)
-{
-	return same_text(a->name, b->name) && same_text(a->host, b->host) && a->port == b->port &&
-	       a->weight == b->weight && same_text(a->zone, b->zone);
-}
-
-static bool same_cluster(const struct config_cluster *a, const struct config_cluster *b)
-{
-	if (!same_text(a->name, b->name) || a->n_nodes != b->n_nodes ||
-	    !same_text(a->monitor.user, b->monitor.user) ||
-	    !same_text(a->monitor.password, b->monitor.password) ||
-	    !same_text(a->monitor.database, b->monitor.database) ||
-	    a->monitor.interval != b->monitor.interval ||
-	    a->monitor.timeout != b->monitor.timeout ||
-	    a->max_lag.preferred != b->max_lag.preferred || a->max_lag.hard != b->max_lag.hard)
-		return false;
-	for (size_t i = 0; i < a->n_nodes; i++) {
-		if (!same_node(&a->nodes[i], &b->nodes[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool same_clusters(const struct config *a, const struct config *b)
-{
-	if (a->n_clusters != b->n_clusters)
-		return false;
-	for (size_t i = 0; i < a->n_clusters; i++) {
-		if (!same_cluster(&a->clusters[i], &b->clusters[i]))
-			return false;
-	}
 	return true;
 }
 
@@ -327,7 +147,7 @@ static bool put_in_effect(struct daemon *daemon, struct snapshot *snapshot)
 {
 	struct topology *topology = NULL;
 
-	if (!same_clusters(daemon->monitored->config, snapshot->config)) {
+	if (!clusters_are_same(daemon->monitored->config, snapshot->config)) {
 		if (!begin_monitor(daemon, snapshot)) {
 			snapshot_unref(&snapshot);
 			return false;
@@ -529,20 +349,18 @@ static void stop(struct daemon *daemon)
 	loop_destroy(&daemon->loop);
 	free(daemon->monitor_clusters);
 	snapshot_unref(&daemon->monitored);
-	close_sockets(daemon);
 	topology_unref(&daemon->topology);
 	snapshot_unref(&daemon->snapshot);
 }
 
-int daemon_serve(struct snapshot *snapshot)
+int daemon_serve(struct snapshot *snapshot, const struct sockets *sockets)
 {
-	struct daemon daemon = { .snapshot = snapshot, .admin_fd = -1 };
+	struct daemon daemon = { .snapshot = snapshot, .sockets = sockets };
 	bool started;
 
 	log_set_thread("control");
 	set_log(snapshot->config);
-	raise_descriptor_limit();
-	started = open_sockets(&daemon) && start(&daemon);
+	started = start(&daemon);
 	if (started) {
 		log_info(NULL, "pointsman " POINTSMAN_VERSION " is ready, %d workers",
 			 fleet_worker_count(daemon.fleet));

@@ -1,5 +1,5 @@
 /*
- * The command line. What it starts is in daemon.c (the daemon) and route_tool.c (pointsman route).
+ * The command line. What it starts is in supervisor.c and daemon.c (the daemon) and in route_tool.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "daemon/daemon.h"
+#include "daemon/supervisor.h"
 
 static int usage(FILE *to, int status)
 {
@@ -57,7 +58,7 @@ static int run(const char *path, bool check, bool print)
 	if (!snapshot)
 		return 1;
 	if (!check && !print)
-		return daemon_serve(snapshot);
+		return supervisor_run(snapshot);
 	if (print)
 		status = print_config(snapshot);
 	else

@@ -436,6 +436,7 @@ enum stage_result stage_classify(struct request *request)
 	if (request->end == REQUEST_PARTIAL && request->needs_server)
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
 	txn_merge_hints(&client->txn, &request->hints);
+	request->is_hint_default = !hint_is_set(&request->hints, HINT_READ_HINT);
 	hint_merge(&request->hints, &client->identity->database->hints);
 	return STAGE_NEXT;
 }

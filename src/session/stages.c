@@ -185,7 +185,7 @@ static void note_decision(struct request *request)
 					 : -1;
 	client->identity->database->routes[decision->reason]
 					  [node ? (node->role == NODE_ROLE_REPLICA ? 2 : 1) : 0]++;
-	if (!decision->hint_overruled)
+	if (!decision->hint_overruled || request->is_hint_default)
 		return;
 	snprintf(text, sizeof(text),
 		 "pointsman: hint \"%s\" overruled: the statement must run on the primary (%s)",
