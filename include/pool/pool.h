@@ -67,6 +67,8 @@ struct pool_settings {
 	int size;
 	int min_size;
 	usec server_lifetime;
+	int max_db_connections;   /* servers of the database on this node, all pools; 0: no limit */
+	int max_user_connections; /* the same of the user */
 };
 
 /* Why no server could be had; the text is for the client. */

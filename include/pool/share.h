@@ -34,10 +34,22 @@ struct pool_share_slot {
 	atomic_bool is_offered;   /* a server is on its way to this worker: one at a time */
 };
 
+/*
+ * A limit that several pools of a node share: all servers of a database (max_db_connections), or of a user
+ * (max_user_connections).
+ */
+struct pool_cap {
+	atomic_int limit; /* 0: none */
+	atomic_int servers;
+	atomic_bool is_wanted; /* somebody waits for it: a pool with idle servers is to close one */
+};
+
 struct pool_share {
 	atomic_int references;
 	atomic_int limit;
 	atomic_int servers; /* open or being opened, all workers */
+	struct pool_cap *database_cap; /* the registry's */
+	struct pool_cap *user_cap;
 	struct pool_share_slot slots[POOL_WORKERS_MAX];
 	char *name; /* the key, as text */
 };
@@ -68,9 +80,15 @@ void pool_share_put(struct pool_registry *registry, struct pool_share **share);
 struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
 					  const char *cluster_name, const char *node_name);
 
-/* Takes one server out of the budget, or says that it is spent. */
+/*
+ * Takes one server out of the budget, and out of what the database and the user may have; or says
+ * that one of them is spent. Where it is one of the latter, it is marked as wanted.
+ */
 bool pool_share_take(struct pool_share *share);
 void pool_share_give_back(struct pool_share *share);
+
+/* Does another pool wait for a server that this one has and does not need? Then, once, true. */
+bool pool_share_is_asked_for_one(struct pool_share *share);
 
 /*
  * The worker, of 0..n-1, whose first waiter has waited longest, -1: nobody waits. `own` is

@@ -59,6 +59,7 @@ struct session_database {
 	bool is_paused;
 	bool is_disabled;
 	bool is_retired; /* no longer in the configuration */
+	bool is_unreadable; /* its servers come up with standard_conforming_strings off */
 
 	uint32_t clients;
 	struct traffic traffic;

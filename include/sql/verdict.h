@@ -46,6 +46,7 @@ enum verdict_kind {
 	X(COPY_IN, copy_in)                                                                       \
 	X(COPY_OUT, copy_out)                                                                     \
 	X(UNKNOWN_NODE, unknown_node)         /* a kind of node the allow-list does not have */   \
+	X(UNREADABLE, unreadable)             /* an encoding or a string syntax we do not read */ \
 	X(PARSE_ERROR, parse_error)                                                               \
 	X(TOO_LARGE, too_large)               /* above max_parse_bytes or the token/nesting bound */
 

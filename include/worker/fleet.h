@@ -88,6 +88,9 @@ bool fleet_call(struct fleet *fleet, fleet_function function, void *argument,
 
 int fleet_worker_count(const struct fleet *fleet);
 
+/* One that does not run as a thread: for tests, which turn its loop themselves. */
+struct worker *fleet_worker(struct fleet *fleet, int index);
+
 /* Clients logged in, over all workers. Any thread. */
 int fleet_client_count(const struct fleet *fleet);
 

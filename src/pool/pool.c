@@ -471,6 +471,8 @@ struct pool *pools_get(struct pools *pools, const struct pool_key *key,
 	pool->settings = *settings;
 	pool->is_retired = false;
 	atomic_store(&pool->share->limit, settings->size);
+	atomic_store(&pool->share->database_cap->limit, settings->max_db_connections);
+	atomic_store(&pool->share->user_cap->limit, settings->max_user_connections);
 	return pool;
 }
 
@@ -591,6 +593,18 @@ static void expire_idle(struct pool *pool, usec now)
 	}
 }
 
+/* A limit that it shares with other pools is spent, and one of those has a waiter. */
+static void make_room_for_others(struct pool *pool)
+{
+	struct list *idle = &pool->servers[SERVER_IDLE];
+
+	if (list_is_empty(idle) || !list_is_empty(&pool->waiters) ||
+	    !pool_share_is_asked_for_one(pool->share))
+		return;
+	server_close(LIST_ENTRY(idle->head.prev, struct server, node),
+		     "makes room for another pool");
+}
+
 /* A server that does not finish its login or its reset in time. */
 static void expire_slow(struct pool *pool, enum server_state state, usec now)
 {
@@ -618,6 +632,7 @@ static void keep_minimum(struct pool *pool)
 static void tick(struct pool *pool, usec now)
 {
 	expire_idle(pool, now);
+	make_room_for_others(pool);
 	expire_slow(pool, SERVER_LOGIN, now);
 	expire_slow(pool, SERVER_RESETTING, now);
 	keep_minimum(pool);

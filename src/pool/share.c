@@ -17,6 +17,7 @@ struct pool_registry {
 	pthread_mutex_t lock;
 	struct strmap *shares;
 	struct strmap *loads;
+	struct strmap *caps;
 };
 
 const char *pool_mode_name(enum pool_mode mode)
@@ -38,7 +39,8 @@ struct pool_registry *pool_registry_create(void)
 	pthread_mutex_init(&registry->lock, NULL);
 	registry->shares = strmap_create();
 	registry->loads = strmap_create();
-	if (!registry->shares || !registry->loads)
+	registry->caps = strmap_create();
+	if (!registry->shares || !registry->loads || !registry->caps)
 		pool_registry_destroy(&registry);
 	return registry;
 }
@@ -60,7 +62,10 @@ void pool_registry_destroy(struct pool_registry **registry_pointer)
 		return;
 	if (registry->loads)
 		strmap_each(registry->loads, free_value, NULL);
+	if (registry->caps)
+		strmap_each(registry->caps, free_value, NULL);
 	strmap_destroy(&registry->loads);
+	strmap_destroy(&registry->caps);
 	strmap_destroy(&registry->shares);
 	pthread_mutex_destroy(&registry->lock);
 	free(registry);
@@ -97,8 +102,40 @@ void pool_share_ref(struct pool_share *share)
 	atomic_fetch_add(&share->references, 1);
 }
 
+/* The zeroed object of that name, made when it is not there yet. */
+static void *find_or_make_object_locked(struct strmap *map, const struct bytes *name, size_t size)
+{
+	void *object = strmap_get(map, bytes_begin(name), bytes_length(name));
+
+	if (object)
+		return object;
+	object = calloc(1, size);
+	if (object && !strmap_set(map, bytes_begin(name), bytes_length(name), object)) {
+		free(object);
+		return NULL;
+	}
+	return object;
+}
+
+/* `kind` keeps a database and a user of one name apart. */
+static struct pool_cap *cap_locked(struct pool_registry *registry, const struct pool_key *key,
+				   char kind, const char *of)
+{
+	struct bytes name = { 0 };
+	struct pool_cap *cap = NULL;
+
+	bytes_append(&name, key->cluster_name, strlen(key->cluster_name) + 1);
+	bytes_append(&name, key->node_name, strlen(key->node_name) + 1);
+	bytes_append(&name, &kind, 1);
+	bytes_append(&name, of, strlen(of));
+	if (!name.failed)
+		cap = find_or_make_object_locked(registry->caps, &name, sizeof(*cap));
+	bytes_free(&name);
+	return cap;
+}
+
 static struct pool_share *find_or_make_locked(struct pool_registry *registry,
-					      const struct bytes *name)
+					      const struct pool_key *key, const struct bytes *name)
 {
 	struct pool_share *share =
 		strmap_get(registry->shares, bytes_begin(name), bytes_length(name));
@@ -108,7 +145,12 @@ static struct pool_share *find_or_make_locked(struct pool_registry *registry,
 		return share;
 	}
 	share = make_share(name);
-	if (share && !strmap_set(registry->shares, bytes_begin(name), bytes_length(name), share)) {
+	if (!share)
+		return NULL;
+	share->database_cap = cap_locked(registry, key, 'd', key->database);
+	share->user_cap = cap_locked(registry, key, 'u', key->user);
+	if (!share->database_cap || !share->user_cap ||
+	    !strmap_set(registry->shares, bytes_begin(name), bytes_length(name), share)) {
 		free(share->name);
 		free(share);
 		return NULL;
@@ -123,7 +165,7 @@ struct pool_share *pool_share_get(struct pool_registry *registry, const struct p
 
 	if (pool_key_text(key, &name)) {
 		pthread_mutex_lock(&registry->lock);
-		share = find_or_make_locked(registry, &name);
+		share = find_or_make_locked(registry, key, &name);
 		pthread_mutex_unlock(&registry->lock);
 	}
 	bytes_free(&name);
@@ -158,22 +200,6 @@ void pool_share_put(struct pool_registry *registry, struct pool_share **share_po
 	}
 }
 
-static struct pool_node_load *find_or_make_load_locked(struct pool_registry *registry,
-						       const struct bytes *name)
-{
-	struct pool_node_load *load =
-		strmap_get(registry->loads, bytes_begin(name), bytes_length(name));
-
-	if (load)
-		return load;
-	load = calloc(1, sizeof(*load));
-	if (load && !strmap_set(registry->loads, bytes_begin(name), bytes_length(name), load)) {
-		free(load);
-		return NULL;
-	}
-	return load;
-}
-
 struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
 					  const char *cluster_name, const char *node_name)
 {
@@ -184,29 +210,71 @@ struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
 	bytes_append(&name, node_name, strlen(node_name) + 1);
 	if (!name.failed) {
 		pthread_mutex_lock(&registry->lock);
-		load = find_or_make_load_locked(registry, &name);
+		load = find_or_make_object_locked(registry->loads, &name, sizeof(*load));
 		pthread_mutex_unlock(&registry->lock);
 	}
 	bytes_free(&name);
 	return load;
 }
 
-bool pool_share_take(struct pool_share *share)
+/* One more, unless that is more than `limit` (0: there is none). */
+static bool take_one(atomic_int *count, int limit)
 {
-	int servers = atomic_load(&share->servers);
+	int before = atomic_load(count);
 
-	while (servers < atomic_load(&share->limit)) {
-		if (atomic_compare_exchange_weak(&share->servers, &servers, servers + 1))
+	while (limit == 0 || before < limit) {
+		if (atomic_compare_exchange_weak(count, &before, before + 1))
 			return true;
 	}
 	return false;
 }
 
-void pool_share_give_back(struct pool_share *share)
+static void give_one_back(atomic_int *count)
 {
-	int before = atomic_fetch_sub(&share->servers, 1);
+	int before = atomic_fetch_sub(count, 1);
 
 	ASSERT(before > 0);
+}
+
+static bool take_from_cap(struct pool_cap *cap)
+{
+	if (take_one(&cap->servers, atomic_load(&cap->limit)))
+		return true;
+	atomic_store(&cap->is_wanted, true);
+	return false;
+}
+
+bool pool_share_take(struct pool_share *share)
+{
+	int limit = atomic_load(&share->limit);
+
+	if (limit < 1 || !take_one(&share->servers, limit))
+		return false;
+	if (take_from_cap(share->database_cap)) {
+		if (take_from_cap(share->user_cap))
+			return true;
+		give_one_back(&share->database_cap->servers);
+	}
+	give_one_back(&share->servers);
+	return false;
+}
+
+void pool_share_give_back(struct pool_share *share)
+{
+	give_one_back(&share->user_cap->servers);
+	give_one_back(&share->database_cap->servers);
+	give_one_back(&share->servers);
+}
+
+bool pool_share_is_asked_for_one(struct pool_share *share)
+{
+	bool is_asked = atomic_load(&share->database_cap->is_wanted) ||
+			atomic_load(&share->user_cap->is_wanted);
+
+	if (!is_asked)
+		return false;
+	return atomic_exchange(&share->database_cap->is_wanted, false) ||
+	       atomic_exchange(&share->user_cap->is_wanted, false);
 }
 
 int pool_share_next_waiter(const struct pool_share *share, int n, int own, usec tolerance)

@@ -439,6 +439,7 @@ void client_welcome(struct client *client)
 {
 	const struct server *server = client->server;
 	struct bytes reports = { 0 };
+	const char *strings;
 
 	for (size_t i = 0; i < server->n_reports; i++) {
 		const char *name = server->reports[i].name;
@@ -449,6 +450,9 @@ void client_welcome(struct client *client)
 					       ? "off"
 					       : server->reports[i].value);
 	}
+	strings = server_reported(server, "standard_conforming_strings");
+	if (strings && strcmp(strings, "on") != 0 && !server->settings)
+		client->identity->database->is_unreadable = true;
 	remember_welcome(client, &reports);
 	send_welcome(client, &reports);
 	bytes_free(&reports);

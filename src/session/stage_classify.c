@@ -421,6 +421,50 @@ static bool classify_all(struct request *request)
 	return true;
 }
 
+/* Does this statement (SET x TO v, or set_config('x', 'v', ...)) set the boolean x to true? */
+static bool sets_to_true(const char *statement, const char *name)
+{
+	const char *at = strcasestr(statement, name);
+
+	at += at ? strlen(name) : 0;
+	while (at && *at) {
+		size_t length;
+
+		at += strcspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01");
+		length = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01");
+		if ((length == 1 && strncasecmp(at, "e", 1) == 0) ||
+		    (length == 2 && strncasecmp(at, "to", 2) == 0)) {
+			at += length;
+			continue;
+		}
+		return strncasecmp(at, "on", 2) == 0 || (*at && strchr("tTyY1", *at));
+	}
+	return false;
+}
+
+/*
+ * The lexer reads strings as standard_conforming_strings = on has them, and encodings in which no byte
+ * below 0x80 is a part of another character. A session that has set otherwise keeps to the
+ * primary, and to one server, since nothing it says can be trusted to mean what it seems to.
+ */
+static bool is_readable(const struct client *client)
+{
+	static const char *const odd_encodings[] = { "sjis", "shift", "kanji", "932", "big5", "950",
+						     "gbk",  "936",   "uhc",   "949", "gb18030",
+						     "johab" };
+	const struct settings *settings = client->txn.settings;
+	const char *strings = settings_get(settings, "standard_conforming_strings");
+	const char *encoding = settings_get(settings, "client_encoding");
+
+	if (strings && !sets_to_true(strings, "standard_conforming_strings"))
+		return false;
+	for (size_t i = 0; encoding && i < sizeof(odd_encodings) / sizeof(odd_encodings[0]); i++) {
+		if (strcasestr(encoding, odd_encodings[i]))
+			return false;
+	}
+	return !client->identity->database->is_unreadable;
+}
+
 enum stage_result stage_classify(struct request *request)
 {
 	struct client *client = request->client;
@@ -432,6 +476,10 @@ enum stage_result stage_classify(struct request *request)
 	if (!classify_all(request)) {
 		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
 		return STAGE_CLOSE;
+	}
+	if (request->needs_server && !is_readable(client)) {
+		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_UNREADABLE, false, false);
+		note_pin(request, PIN_UNKNOWN_STATE);
 	}
 	if (request->end == REQUEST_PARTIAL && request->needs_server)
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);

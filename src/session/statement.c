@@ -52,7 +52,8 @@ static struct statement_facts *copy_effects(const struct verdict *verdict)
 		*effect = verdict->effects[i];
 		effect->name = put_text(&text, verdict->effects[i].name);
 		effect->value = put_text(&text, verdict->effects[i].value);
-		if (facts->pin != PIN_NONE)
+		/* A pin that ends with the transaction adds nothing: its server is held until then. */
+		if (facts->pin != PIN_NONE || (effect->flags & EFFECT_LOCAL))
 			continue;
 		if (effect->kind == EFFECT_PIN)
 			facts->pin = effect->pin;

@@ -82,6 +82,12 @@ int fleet_worker_count(const struct fleet *fleet)
 	return fleet->n_workers;
 }
 
+struct worker *fleet_worker(struct fleet *fleet, int index)
+{
+	ASSERT(!fleet->is_running && index >= 0 && index < fleet->n_workers);
+	return fleet->workers[index];
+}
+
 /* --- mail to the control thread --- */
 
 static void free_console_mail(struct console_mail *mail)

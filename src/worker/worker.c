@@ -67,7 +67,10 @@ static bool configure_database(struct session_database *database, const struct c
 	copy_hints(&database->hints, entry);
 	database->pool = (struct pool_settings){ .size = entry->default_pool_size,
 						 .min_size = entry->min_pool_size,
-						 .server_lifetime = entry->server_lifetime };
+						 .server_lifetime = entry->server_lifetime,
+						 .max_db_connections = entry->max_db_connections,
+						 .max_user_connections =
+							 config->max_user_connections };
 	database->is_retired = false;
 	return true;
 }
