@@ -111,7 +111,7 @@ $(OUT)/under-test.o: $(OBJECTS)
 $(OUT)/unit: $(OUT)/under-test.o $(call objects,$(UNIT))
 	$(call run,LINK,$(LINK) -o $@ $^ $(TEST_LIBS) $(LIBS))
 
-$(OUT)/scenario: $(OBJECTS) $(call objects,$(SCENARIO))
+$(OUT)/scenario: $(OUT)/under-test.o $(call objects,$(SCENARIO))
 	$(call run,LINK,$(LINK) -o $@ $^ $(TEST_LIBS) $(LIBS))
 
 $(OUT)/integration: $(call objects,$(INTEGRATION) $(SUPPORT))

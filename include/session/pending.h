@@ -44,6 +44,8 @@ struct pending_entry {
 	 */
 	struct statement *statement;
 	uint64_t name_hash;
+	bool is_named;       /* PARSE: the server is to have it under our name for it, not as "" */
+	uint64_t closed_id;  /* CLOSE of ours: what the server holds until then; else 0 */
 	/* QUERY, EXECUTE: whose effects follow its completion; kept by the request or the statement. */
 	const struct statement_facts *facts;
 	struct statement *facts_owner; /* one reference that keeps `facts` alive, or NULL */

@@ -117,6 +117,9 @@ const uint8_t *request_bytes(const struct request *request);
 /* Takes its bytes out of the client's input; the second time nothing happens. */
 void request_take(struct request *request);
 
+/* Its Parse messages from ops[from] on are not carried out: what they named is not prepared. */
+void request_forget_names(struct request *request, size_t from);
+
 /*
  * Answers a request of which nothing was sent with an error of ours, as PostgreSQL would: for a Query, error
  * and ReadyForQuery; for extended messages the error, nothing until the Sync, then

@@ -158,11 +158,15 @@ static bool take_authentication(struct server *server, const struct frame *frame
 {
 	struct server_login *login = server->login;
 	struct cursor c;
+	uint32_t code;
 
 	cursor_init(&c, frame->body, frame->body_length);
+	code = cursor_u32(&c);
+	if (c.failed)
+		return refuse(server, "08P01", "malformed Authentication");
 	if (login->is_authenticated)
 		return refuse(server, "08P01", "authentication begins a second time");
-	switch (cursor_u32(&c)) {
+	switch (code) {
 	case AUTH_REQ_OK:
 		if (login->is_scram_begun && !login->is_scram_proved)
 			return refuse(server, "28000", "the server did not prove its identity");

@@ -297,8 +297,12 @@ static bool take_request(struct client *client)
 	case COLLECT_MORE: return false;
 	case COLLECT_REQUEST:
 		begin_request(client, &extent);
-		/* Still there and not sent: it waits, and its bytes with it. */
-		return !client->request || client->request->is_taken;
+		if (!client->request || client->request->is_taken)
+			return true;
+		/* It waits, and its bytes with it: what has come behind it is offered again later. */
+		if (client->conn)
+			conn_pause(client->conn);
+		return false;
 	case COLLECT_STRAY: /* late COPY messages: the server has ended the COPY already */
 		take_input(client, extent.size);
 		client->client_tail = extent.tail;

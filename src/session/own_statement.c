@@ -121,13 +121,35 @@ static void execute_show(struct client *client, const struct statement_facts *fa
 	build_command_complete(out, "SHOW");
 }
 
+/* SET LOCAL in no transaction ends before anything could see it. */
+static bool is_void(const struct client *client, const struct effect *effect)
+{
+	return (effect->flags & EFFECT_LOCAL) && !txn_is_open(&client->txn) &&
+	       !(client->request && client->request->verdict.has_transaction_control);
+}
+
+static bool set(struct client *client, const struct effect *effect, struct bytes *out, char *why,
+		size_t why_size)
+{
+	struct hints nobodys = { 0 };
+	bool local = (effect->flags & EFFECT_LOCAL) != 0;
+
+	if (!is_void(client, effect))
+		return txn_set_hint(&client->txn, effect->name, effect->value, local, why,
+				    why_size);
+	if (effect->value && !hint_set(&nobodys, effect->name, effect->value, why, why_size))
+		return false;
+	build_notice(out, "WARNING", "25P01",
+		     "SET LOCAL can only be used in transaction blocks", NULL, NULL);
+	return true;
+}
+
 static void execute_set(struct client *client, const struct effect *effect, struct bytes *out)
 {
 	char why[160] = "";
 	char message[256];
 
-	if (txn_set_hint(&client->txn, effect->name, effect->value,
-			 (effect->flags & EFFECT_LOCAL) != 0, why, sizeof(why))) {
+	if (set(client, effect, out, why, sizeof(why))) {
 		build_command_complete(out, effect->value ? "SET" : "RESET");
 		return;
 	}

@@ -60,7 +60,7 @@ static void add_to_run(struct outgoing *out, const struct op *op)
 }
 
 static bool note_parse(struct outgoing *out, struct statement *statement,
-		       enum pending_action action, uint64_t name_hash)
+		       enum pending_action action, uint64_t name_hash, bool is_named)
 {
 	struct pending_entry *entry = pending_add(&out->client->pending, PENDING_PARSE, action);
 
@@ -68,6 +68,7 @@ static bool note_parse(struct outgoing *out, struct statement *statement,
 		return false;
 	entry->statement = statement_ref(statement);
 	entry->name_hash = name_hash;
+	entry->is_named = is_named;
 	out->client->identity->database->traffic.server_parse_count++;
 	return true;
 }
@@ -89,6 +90,7 @@ static void build_parse_of(struct outgoing *out, const struct statement *stateme
 static bool close_evicted(struct outgoing *out, uint64_t id)
 {
 	struct bytes *to = conn_out(out->server->conn);
+	struct pending_entry *entry;
 	char name[STATEMENT_NAME_MAX];
 	size_t mark;
 
@@ -99,7 +101,10 @@ static bool close_evicted(struct outgoing *out, uint64_t id)
 	build_u8(to, 'S');
 	build_string(to, name);
 	build_end(to, mark);
-	return pending_add(&out->client->pending, PENDING_CLOSE, PENDING_SWALLOW) != NULL;
+	entry = pending_add(&out->client->pending, PENDING_CLOSE, PENDING_SWALLOW);
+	if (entry)
+		entry->closed_id = id;
+	return entry != NULL;
 }
 
 static bool prepare_named(struct outgoing *out, struct statement *statement,
@@ -111,7 +116,7 @@ static bool prepare_named(struct outgoing *out, struct statement *statement,
 	statement_name(statement->id, name);
 	build_parse_of(out, statement, name);
 	return server_add_statement(out->server, statement->id, &evicted) &&
-	       note_parse(out, statement, action, name_hash) && close_evicted(out, evicted);
+	       note_parse(out, statement, action, name_hash, true) && close_evicted(out, evicted);
 }
 
 /* For Bind and Describe: the server must have the statement; the client does not see how. */
@@ -128,7 +133,7 @@ static bool ensure_prepared(struct outgoing *out, const struct op *op)
 		return true;
 	build_parse_of(out, statement, "");
 	out->server->unnamed_statement = statement->id;
-	return note_parse(out, statement, PENDING_SWALLOW, 0);
+	return note_parse(out, statement, PENDING_SWALLOW, 0, false);
 }
 
 /* The message with its statement's name replaced; what of its end is not there yet follows as it comes. */
@@ -156,7 +161,7 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 	if (op->action != OP_REWRITE) {
 		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
 		add_to_run(out, op);
-		return note_parse(out, op->statement, PENDING_FORWARD, 0);
+		return note_parse(out, op->statement, PENDING_FORWARD, 0, false);
 	}
 	if (!server_has_statement(out->server, op->statement->id))
 		return prepare_named(out, op->statement, PENDING_FORWARD,
@@ -297,6 +302,9 @@ bool relay_send(struct request *request)
 	}
 	send_run(&out);
 	request_take(request);
+	/* It may have waited, unread: the end of its last message must follow now. */
+	if (client->client_tail > 0 && client->conn && conn_is_paused(client->conn))
+		conn_resume(client->conn);
 	emit_answers(client);
 	return true;
 }
@@ -406,12 +414,42 @@ static enum reply_fate expect(struct incoming *in, enum pending_kind kind, size_
 
 /* --- effects --- */
 
-/* All prepared statements of the session are gone, on the server too. */
+/* Is this name one whose Parse has been sent and not been answered yet? */
+static bool is_parse_due(const struct client *client, const struct named_statement *named)
+{
+	for (uint32_t i = 0; i < client->pending.count; i++) {
+		const struct pending_entry *entry = pending_at(&client->pending, i);
+
+		if (entry->name_hash == named->hash && entry->statement == named->statement)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * All prepared statements of the session are gone, on the server too, but for those that come behind in the
+ * same pipeline (R-32) and for the unnamed one.
+ */
 static void forget_statements(struct client *client)
 {
-	statement_map_clear(&client->statements);
-	statement_unref(&client->unnamed);
-	server_drop_all_statements(client->server);
+	struct server *server = client->server;
+	uint64_t evicted;
+
+	for (uint32_t i = client->statements.count; i-- > 0;) {
+		const struct named_statement *named = &client->statements.entries[i];
+
+		if (!is_parse_due(client, named))
+			statement_map_remove_hash(&client->statements, named->hash,
+						  named->statement);
+	}
+	server_drop_all_statements(server);
+	for (uint32_t i = 0; i < client->pending.count; i++) {
+		const struct pending_entry *entry = pending_at(&client->pending, i);
+
+		if (entry->kind == PENDING_PARSE && entry->is_named &&
+		    !server_add_statement(server, entry->statement->id, &evicted))
+			server->is_close_needed = true;
+	}
 }
 
 static void apply_effect(struct client *client, const struct effect *effect, const char *tag)
@@ -484,22 +522,43 @@ static enum reply_fate take_description(struct incoming *in, size_t message_end)
 
 /* --- errors --- */
 
+/* The client's name for what was not prepared leads nowhere. */
+static void forget_name(struct client *client, const struct pending_entry *entry)
+{
+	if (entry->name_hash)
+		statement_map_remove_hash(&client->statements, entry->name_hash,
+					  entry->statement);
+	else if (entry->statement && entry->action == PENDING_FORWARD &&
+		 client->unnamed == entry->statement)
+		statement_unref(&client->unnamed);
+}
+
 /* A Parse that was not carried out leaves nothing behind, on either side. */
 static void undo_parse(struct client *client, const struct pending_entry *entry)
 {
+	struct server *server = client->server;
 	struct statement *statement = entry->statement;
 
 	if (!statement)
 		return;
 	statement->is_proved = statement->facts->kind == VERDICT_TXN;
-	if (entry->kind == PENDING_PARSE)
-		server_drop_statement(client->server, statement->id);
-	if (entry->kind == PENDING_PARSE && client->server->unnamed_statement == statement->id)
-		client->server->unnamed_statement = 0;
-	if (entry->name_hash)
-		statement_map_remove_hash(&client->statements, entry->name_hash, statement);
-	else if (entry->action == PENDING_FORWARD && client->unnamed == statement)
-		statement_unref(&client->unnamed);
+	if (entry->kind == PENDING_PARSE && entry->is_named)
+		server_drop_statement(server, statement->id);
+	else if (entry->kind == PENDING_PARSE && server->unnamed_statement == statement->id)
+		server->unnamed_statement = 0;
+	forget_name(client, entry);
+}
+
+/* A Close of ours that was not carried out: the server still has the statement. */
+static void undo_close(struct client *client, const struct pending_entry *entry)
+{
+	struct server *server = client->server;
+	uint64_t evicted = 0;
+
+	if (entry->closed_id == 0 || server_has_statement(server, entry->closed_id))
+		return;
+	if (!server_add_statement(server, entry->closed_id, &evicted) || evicted != 0)
+		server->is_close_needed = true;
 }
 
 /* The server ignores everything up to the next Sync. */
@@ -511,6 +570,7 @@ static void skip_to_sync(struct client *client)
 	       first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
 	       first->kind != PENDING_FUNCTION_CALL) {
 		undo_parse(client, first);
+		undo_close(client, first);
 		pending_pop(&client->pending);
 	}
 	/* A Query behind the failed messages is ignored with them. */
@@ -571,7 +631,7 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 {
 	struct client *client = in->client;
 	const struct pending_entry *first = pending_first(&client->pending);
-	uint8_t status = frame->body[0];
+	uint8_t status = frame->body_length == 1 ? frame->body[0] : 0;
 
 	if (!first || (first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
 		       first->kind != PENDING_FUNCTION_CALL))
@@ -732,6 +792,16 @@ static void after_replies(struct client *client)
 	}
 }
 
+/* The server says what nobody asked for. Who has his whole answer already keeps it. */
+static void break_off(struct client *client)
+{
+	client->server->is_close_needed = true;
+	if (is_answered(client))
+		request_resume(client->request, true);
+	if (client->server)
+		relay_server_lost(client, "it broke the protocol");
+}
+
 static size_t relay_replies(struct client *client, const uint8_t *data, size_t length)
 {
 	struct incoming in = { .client = client, .data = data };
@@ -746,7 +816,7 @@ static size_t relay_replies(struct client *client, const uint8_t *data, size_t l
 	}
 	send_replies(&in);
 	if (step == STEP_BROKEN) {
-		relay_server_lost(client, "it broke the protocol");
+		break_off(client);
 		return length;
 	}
 	after_replies(client);
@@ -793,6 +863,8 @@ static void tell_lost(struct client *client, const char *sqlstate, const char *m
 /* The session's own state goes back to what it was before the transaction that is lost. */
 static void forget_transaction(struct client *client)
 {
+	for (uint32_t i = 0; i < client->pending.count; i++)
+		forget_name(client, pending_at(&client->pending, i));
 	pending_clear(&client->pending);
 	client->is_batch_open = false;
 	client->is_copying_in = false;

@@ -11,6 +11,7 @@
 #include "base/panic.h"
 #include "session/client.h"
 #include "wire/build.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 /* A request passes each stage at most a few times (a wait goes through its stage again). */
@@ -146,6 +147,26 @@ void request_take(struct request *request)
 	}
 }
 
+void request_forget_names(struct request *request, size_t from)
+{
+	struct client *client = request->client;
+	const uint8_t *bytes = from < request->n_ops ? request_bytes(request) : NULL;
+
+	for (size_t i = from; i < request->n_ops; i++) {
+		const struct op *op = &request->ops[i];
+		const char *name;
+
+		if (op->type != MSG_F_PARSE || !op->statement)
+			continue;
+		name = (const char *)bytes + op->offset + FRAME_HEADER_BYTES;
+		if (name[0])
+			statement_map_remove_hash(&client->statements, statement_name_hash(name),
+						  op->statement);
+		else if (client->unnamed == op->statement)
+			statement_unref(&client->unnamed);
+	}
+}
+
 /* --- errors of ours --- */
 
 enum stage_result request_fail(struct request *request, const char *sqlstate,
@@ -160,6 +181,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate,
 	ASSERT(!request->is_sent);
 	request->has_error = true;
 	if (client->conn) {
+		request_forget_names(request, 0);
 		build_error(conn_out(client->conn), "ERROR", sqlstate, message, detail, NULL);
 		if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)
 			client->is_batch_failed = true;

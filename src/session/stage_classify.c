@@ -119,7 +119,9 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 		return refuse_strict_hint(request, op);
 	if (!own_statement_is(op->facts))
 		return true;
-	if (verdict->n_statements > 1)
+	/* With others, or behind what is not answered yet, its answer would overtake theirs. */
+	if (verdict->n_statements > 1 || request->n_ops > 1 || request->client->is_batch_open ||
+	    !pending_is_empty(&request->client->pending))
 		return refuse(op, "0A000",
 			      "pointsman: SET and SHOW of pointsman settings must be sent alone");
 	return answer(op, OP_ANSWER) != NULL; /* executed by govern */
@@ -148,6 +150,8 @@ static struct statement *statement_of(struct request *request, const uint8_t *bo
 		return statement;
 	judge_text(env->judge, (const char *)body, length, &judgement);
 	note_bad_hints(request, &judgement);
+	if (env->limits.strict_hints && judgement.bad_hints > 0)
+		return NULL; /* refused, and not kept: the next time it is judged again */
 	return statement_get(env->statements, body, length, &judgement);
 }
 
@@ -198,13 +202,13 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 	op->name_offset = FRAME_HEADER_BYTES;
 	op->name_length = (uint32_t)strlen(name);
 	op->statement = statement_of(request, body, length);
+	if (!op->statement && client->env->limits.strict_hints && request->bad_hint[0])
+		return refuse_strict_hint(request, op);
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
 	note_facts(request, op->statement->facts);
 	if (own_statement_is(op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
-	if (client->env->limits.strict_hints && request->bad_hint[0])
-		return refuse_strict_hint(request, op);
 	if (name[0] && op->statement->is_proved && !client->server)
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	op->action = name[0] ? OP_REWRITE : OP_FORWARD;

@@ -79,13 +79,13 @@ static void note_failure(struct request *request, const struct frame *frame)
 }
 
 /* The round trip is over; the request goes on, or fails. May end the lease and the request. */
-static void end_setup(struct request *request, uint8_t status)
+static void end_setup(struct request *request)
 {
 	struct client *client = request->client;
 	struct server *server = client->server;
 	bool failed = request->failure.sqlstate[0] != '\0';
 
-	server->txn_status = status;
+	server->txn_status = TXN_IDLE;
 	if (!failed) {
 		settings_unref(&server->settings);
 		server->settings = settings_ref(client->txn.settings);
@@ -114,10 +114,15 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 			note_parameter(server, &frame);
 		else if (frame.type == MSG_B_ERROR)
 			note_failure(request, &frame);
-		if (frame.type == MSG_B_READY && frame.body_length == 1) {
-			end_setup(request, frame.body[0]);
-			return at;
+		if (frame.type != MSG_B_READY)
+			continue;
+		/* What the client sends next must not find a transaction that it did not begin. */
+		if (frame.body_length != 1 || frame.body[0] != TXN_IDLE) {
+			relay_server_lost(request->client, "not idle after its settings were set");
+			return length;
 		}
+		end_setup(request);
+		return at;
 	}
 	return at;
 }

@@ -60,8 +60,10 @@ static enum stage_result answer_here(struct request *request)
 		answer_own_query(request, op, out);
 		if (op->type == MSG_F_QUERY)
 			build_ready(out, client->txn.status);
-		else if (op->action == OP_REFUSE)
+		else if (op->action == OP_REFUSE) {
 			client->is_batch_failed = true;
+			request_forget_names(request, i + 1);
+		}
 	}
 	conn_flush(client->conn);
 	return STAGE_REPLY;
