@@ -54,7 +54,8 @@ struct conn *conn_create(struct loop *loop, int fd, const struct conn_handler *h
 			 void *context);
 
 /*
- * Begins to connect. on_connected() or on_closed() follows, both from the loop. NULL when not
+ * Begins to connect, for at most `timeout` (0: as long as the system tries). on_connected() or
+ * on_closed() follows, both from the loop. NULL when not
  * even that could begin (errno is set).
  */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,

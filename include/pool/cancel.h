@@ -37,6 +37,9 @@ void cancel_forget(struct server *server, void *context);
 /* The server is closing: its cancels go on alone. */
 void cancel_orphan_all(struct server *server);
 
+/* Gives up all that are under way on this thread, which is about to end. */
+void cancel_end_all(void);
+
 /* Process-wide, for SHOW and metrics. */
 struct cancel_counters {
 	unsigned long long sent[CANCEL_REASON_COUNT];

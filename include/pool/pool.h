@@ -127,6 +127,9 @@ void pools_discard_mail(struct mail *mail, int worker);
 /* To be called a few times a second: time-outs, lifetimes, minimum sizes, retries. */
 void pools_tick(struct pools *pools);
 
+/* The picture of the nodes has changed: servers at an address that is no longer their node's are not lent again. */
+void pools_check_addresses(struct pools *pools);
+
 /* A reload: pools of keys that no longer exist retire unless they are got again. */
 void pools_retire_all(struct pools *pools);
 

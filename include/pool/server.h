@@ -42,6 +42,8 @@ struct server_user {
 	 * text for people.
 	 */
 	void (*on_lost)(void *context, const char *why);
+	/* No cancel request is under way to it any more. */
+	void (*on_cancels_ended)(void *context);
 };
 
 /* One ParameterStatus value, as the server reported it last. */

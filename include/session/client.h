@@ -79,8 +79,11 @@ struct client {
 	bool is_batch_open;          /* extended messages were sent, and no Sync after them */
 	bool is_batch_failed;        /* ... and an error came: the server ignores all until a Sync */
 	bool is_copying_in;          /* the server takes CopyData */
+	bool is_server_odd;          /* something was run on it that could not be judged whole */
 	bool is_server_behind;       /* RESET went back to the server's defaults, not to the start-up options */
-	struct statement *hint_portal; /* the unnamed portal, when it is of a statement that we answer */
+	/* What portals are of, until the transaction ends: the unnamed one, and the others by name. */
+	struct statement *unnamed_portal;
+	struct statement_map portals;
 	bool is_closed;
 
 	usec connected_at;
@@ -133,6 +136,15 @@ void client_set_state(struct client *client, enum client_state state);
 
 /* The request is over: goes on with what the client has sent meanwhile. */
 void client_request_finished(struct client *client);
+
+/* No more of a client is read than can be passed on, or answered. */
+void client_pause_if_full(struct client *client);
+
+/* ... and it goes on when there is room again. */
+void client_resume(struct client *client);
+
+/* The transaction has ended, and all portals with it. */
+void client_forget_portals(struct client *client);
 
 /* Something that had to come to an end at the server has: a client that is gone may be done with now. */
 void client_check_gone(struct client *client);

@@ -42,11 +42,13 @@ struct session_limits {
 	struct conn_tcp_options tcp;
 };
 
+#define SESSION_NO_CLUSTER UINT32_MAX
+
 /* A database as clients name it: its configuration on this worker, and its books. */
 struct session_database {
 	struct list_node node;
 	char *name;
-	unsigned cluster; /* index into the topology */
+	unsigned cluster; /* index into the topology; SESSION_NO_CLUSTER: it is gone */
 	char *cluster_name;
 	char *dbname;   /* on the servers */
 	char *user;     /* log in to the servers as this user; NULL: as the client's */
@@ -161,6 +163,10 @@ void session_env_set_topology(struct session_env *env, struct topology *topology
 struct session_identity *session_identity_get(struct session_env *env,
 					      struct session_database *database,
 					      const char *user);
+
+/* The cluster of a database as it is now; one without nodes when it is gone. */
+const struct cluster *session_cluster(const struct session_env *env,
+				      const struct session_database *database);
 
 /* The pool of an identity at a node. NULL without memory. */
 struct pool *session_pool(struct session_env *env, struct session_identity *identity,

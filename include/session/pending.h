@@ -37,6 +37,7 @@ enum pending_action {
 struct pending_entry {
 	uint8_t kind;
 	uint8_t action;
+	bool is_optional; /* SYNC: the server may have ignored it, see take_copy_in() in relay.c */
 	uint32_t commands_done; /* QUERY: CommandCompletes so far */
 	/*
 	 * PARSE, and the ANSWER to a Parse that was not needed: what is prepared (one reference) and the hash

@@ -79,6 +79,7 @@ struct request {
 	enum pin_reason pin;    /* a state that it leaves in the server */
 	bool has_executes;
 	bool needs_server;      /* false: we can answer all of it */
+	bool is_refused;        /* by us, before any server is in it: what follows is skipped */
 	bool is_taken;          /* its bytes are out of the client's input */
 	bool is_sent;           /* its bytes have left; a failure after this is 08006 */
 	bool has_error;         /* an error was passed on to the client */
@@ -116,9 +117,6 @@ const uint8_t *request_bytes(const struct request *request);
 
 /* Takes its bytes out of the client's input; the second time nothing happens. */
 void request_take(struct request *request);
-
-/* Its Parse messages from ops[from] on are not carried out: what they named is not prepared. */
-void request_forget_names(struct request *request, size_t from);
 
 /*
  * Answers a request of which nothing was sent with an error of ours, as PostgreSQL would: for a Query, error

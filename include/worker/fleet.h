@@ -117,6 +117,8 @@ struct console_mail {
 	char *database;
 	char host[46];
 	int port;
+	struct fleet *fleet;
+	struct loop_deferred departure; /* on the worker that it comes from */
 };
 
 struct suspect_mail {

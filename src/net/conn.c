@@ -153,7 +153,7 @@ static void shrink(struct bytes *buffer)
 /* May more be offered to the owner of now? It changes when a log-in becomes a session. */
 static bool may_offer(const struct conn *conn)
 {
-	return !conn->is_destroyed && !conn->is_paused && conn->loop;
+	return !conn->is_destroyed && !conn->is_finishing && !conn->is_paused && conn->loop;
 }
 
 /*
@@ -273,7 +273,7 @@ static void redeliver(void *context)
 {
 	struct conn *conn = context;
 
-	if (conn->is_destroyed || conn->is_paused)
+	if (!may_offer(conn))
 		return;
 	deliver_kept(conn);
 	if (!conn->is_destroyed)
@@ -555,7 +555,7 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
 	conn->is_connecting = true;
 	event_del(&conn->write_event);
 	event_assign(&conn->write_event, loop_base(loop), fd, EV_WRITE, on_writable, conn);
-	event_add(&conn->write_event, &limit);
+	event_add(&conn->write_event, timeout > 0 ? &limit : NULL);
 	return conn;
 out:
 	{
@@ -610,6 +610,7 @@ void conn_finish(struct conn **conn_pointer, usec linger)
 	}
 	conn->is_finishing = true;
 	conn->is_paused = false;
+	loop_defer_cancel(conn->loop, &conn->redelivery);
 	conn->linger_until = clock_now() + linger;
 	update_read(conn);
 	event_add(&conn->read_event, &limit);

@@ -18,8 +18,12 @@ static atomic_ullong delivered;
 static atomic_ullong failed;
 static atomic_llong in_flight;
 
+/* Of this thread, for cancel_end_all(). */
+static _Thread_local struct list all;
+
 /* Session lifetime: from cancel_forward() to the end of its connection. */
 struct cancel {
+	struct list_node all_node;
 	struct list_node node;  /* in server->cancels, while there is a server */
 	struct server *server;  /* NULL: closed meanwhile */
 	struct loop *loop;
@@ -68,6 +72,7 @@ static void end(struct cancel *cancel, bool was_delivered)
 
 	atomic_fetch_add(was_delivered ? &delivered : &failed, 1);
 	atomic_fetch_sub(&in_flight, 1);
+	list_remove(&all, &cancel->all_node);
 	conn_destroy(&cancel->conn);
 	loop_timer_destroy(&cancel->timer);
 	cancel->server = NULL;
@@ -155,7 +160,11 @@ static struct cancel *begin(struct server *server)
 		free(cancel);
 		return NULL;
 	}
-	loop_timer_start(cancel->timer, env->limits.cancel_wait_timeout);
+	if (env->limits.cancel_wait_timeout > 0)
+		loop_timer_start(cancel->timer, env->limits.cancel_wait_timeout);
+	if (all.head.next == NULL)
+		list_init(&all);
+	list_push_back(&all, &cancel->all_node);
 	list_push_back(&server->cancels, &cancel->node);
 	atomic_fetch_add(&in_flight, 1);
 	return cancel;
@@ -206,6 +215,14 @@ void cancel_orphan_all(struct server *server)
 
 	while ((node = list_pop_front(&server->cancels)) != NULL)
 		LIST_ENTRY(node, struct cancel, node)->server = NULL;
+}
+
+void cancel_end_all(void)
+{
+	struct list_node *first;
+
+	while (all.head.next && (first = list_first(&all)) != NULL)
+		end(LIST_ENTRY(first, struct cancel, all_node), false);
 }
 
 void cancel_counters_get(struct cancel_counters *out)

@@ -614,7 +614,7 @@ static void expire_slow(struct pool *pool, enum server_state state, usec now)
 	{
 		struct server *server = LIST_ENTRY(node, struct server, node);
 
-		if (now - server->state_since >= limit)
+		if (limit > 0 && now - server->state_since >= limit)
 			server_close(server, state == SERVER_LOGIN ? "the login timed out"
 								   : "the reset timed out");
 	}
@@ -653,6 +653,35 @@ void pools_tick(struct pools *pools)
 		    list_is_empty(&pool->waiters))
 			remove_pool(pools, pool);
 	}
+}
+
+/* Servers of a node that is elsewhere now. */
+static void check_addresses(struct pool *pool)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+
+	if (!pool->env->address(pool->env->context, &pool->key, &address, &length))
+		return;
+	for (int state = 0; state < SERVER_CLOSED; state++) {
+		LIST_EACH_SAFE(&pool->servers[state], node)
+		{
+			struct server *server = LIST_ENTRY(node, struct server, node);
+
+			if (server->address_length == length &&
+			    memcmp(&server->address, &address, length) == 0)
+				continue;
+			server->is_close_needed = true;
+			if (state == SERVER_IDLE)
+				server_close(server, "its node is at another address now");
+		}
+	}
+}
+
+void pools_check_addresses(struct pools *pools)
+{
+	LIST_EACH(&pools->list, node)
+		check_addresses(LIST_ENTRY(node, struct pool, node));
 }
 
 void pools_retire_all(struct pools *pools)

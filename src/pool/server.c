@@ -422,7 +422,8 @@ static void send_startup(struct server *server)
 static void become_idle(struct server *server)
 {
 	server_login_end(server);
-	if (server->is_close_needed || clock_now() >= server->expires_at) {
+	if (server->is_close_needed || server->pool->is_paused ||
+	    clock_now() >= server->expires_at) {
 		server_close(server, "its time is over");
 		return;
 	}
@@ -433,7 +434,8 @@ static void become_idle(struct server *server)
 static void send_reset(struct server *server)
 {
 	struct bytes *out = conn_out(server->conn);
-	const char *reset = server->pool->env->limits.reset_query;
+	const char *configured = server->pool->env->limits.reset_query;
+	const char *reset = configured[0] ? configured : "DISCARD ALL";
 
 	server->ready_due = 0;
 	if (server->is_error_tolerated) { /* after a cancel: proves that its signal has been taken */
@@ -444,7 +446,7 @@ static void send_reset(struct server *server)
 		build_query(out, "ROLLBACK", strlen("ROLLBACK"));
 		server->ready_due++;
 	}
-	if (server->is_reset_wanted && reset[0]) {
+	if (server->is_reset_wanted) {
 		build_query(out, reset, strlen(reset));
 		server->ready_due++;
 		server_drop_all_statements(server);
@@ -460,6 +462,8 @@ static void send_reset(struct server *server)
 
 void server_cancels_ended(struct server *server)
 {
+	if (server->state == SERVER_LENT && server->user && server->user->on_cancels_ended)
+		server->user->on_cancels_ended(server->user_context);
 	if (server->state != SERVER_PARKED)
 		return;
 	server->is_error_tolerated = true;

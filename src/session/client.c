@@ -23,6 +23,8 @@
 #define GONE_MAX        (10 * USEC_PER_SEC)
 /* Greetings remembered on a worker; above that all are forgotten. */
 #define WELCOMES_MAX    1000
+/* ... and for how long: the servers' defaults may change behind our back. */
+#define WELCOME_LIFE    (60 * USEC_PER_SEC)
 
 static const struct conn_handler client_handler;
 
@@ -54,7 +56,7 @@ void client_set_state(struct client *client, enum client_state state)
 
 const struct cluster *client_cluster(const struct client *client)
 {
-	return &client->env->topology->clusters[client->identity->database->cluster];
+	return session_cluster(client->env, client->identity->database);
 }
 
 const struct node *client_node(const struct client *client, int index)
@@ -119,7 +121,7 @@ static void free_client(struct client *client)
 	pending_clear(&client->pending);
 	statement_map_clear(&client->statements);
 	statement_unref(&client->unnamed);
-	statement_unref(&client->hint_portal);
+	client_forget_portals(client);
 	txn_destroy(&client->txn);
 	if (list_contains_node(&client->route_node))
 		list_remove(&env->route_waiters, &client->route_node);
@@ -219,6 +221,22 @@ static void pass_tail(struct client *client)
 		lease_settle(client);
 }
 
+/* As a server does with any other message: the COPY fails, the message is dropped. */
+static void fail_copy(struct client *client, const struct frame *frame)
+{
+	struct bytes *out = conn_out(client->server->conn);
+	size_t mark = build_begin(out, MSG_F_COPY_FAIL);
+	size_t present = FRAME_HEADER_BYTES + frame->body_present;
+
+	build_string(out, "unexpected message type during COPY from stdin");
+	build_end(out, mark);
+	conn_flush(client->server->conn);
+	client->is_copying_in = false;
+	client->client_tail = frame_size(frame) - present;
+	client->is_tail_dropped = true;
+	take_input(client, present);
+}
+
 /* One COPY message, or as much of it as is there. */
 static bool pass_copy_message(struct client *client)
 {
@@ -241,11 +259,8 @@ static bool pass_copy_message(struct client *client)
 	case MSG_F_COPY_FAIL: client->is_copying_in = false; break;
 	case MSG_F_SYNC:
 	case MSG_F_FLUSH: take_input(client, present); return true; /* ignored, as a server does */
-	default:
-		client_close(client,
-			     frame.type == MSG_F_TERMINATE ? CLOSE_TERMINATE : CLOSE_PROTOCOL,
-			     "08P01", "unexpected message type during COPY from stdin");
-		return false;
+	case MSG_F_TERMINATE: client_close(client, CLOSE_TERMINATE, NULL, NULL); return false;
+	default: fail_copy(client, &frame); return true;
 	}
 	client->client_tail = frame_size(&frame) - present;
 	client->is_tail_dropped = false;
@@ -314,6 +329,39 @@ static bool take_request(struct client *client)
 	UNREACHABLE();
 }
 
+/* --- back-pressure --- */
+
+/* Above this many replies due, a client that sends Flush after Flush waits for some. */
+#define PENDING_MAX 4096
+
+static bool is_full(const struct client *client)
+{
+	return conn_unsent(client->conn) > CONN_HIGH_WATER ||
+	       (client->server && conn_unsent(client->server->conn) > CONN_HIGH_WATER) ||
+	       client->pending.count > PENDING_MAX;
+}
+
+void client_pause_if_full(struct client *client)
+{
+	if (client->conn && is_full(client))
+		conn_pause(client->conn);
+}
+
+void client_resume(struct client *client)
+{
+	bool is_busy = client->request && client->client_tail == 0 && !client->is_copying_in;
+
+	if (client->conn && conn_is_paused(client->conn) && !is_busy && !is_full(client))
+		conn_resume(client->conn);
+}
+
+void client_forget_portals(struct client *client)
+{
+	statement_unref(&client->unnamed_portal);
+	if (client->portals.count > 0)
+		statement_map_clear(&client->portals);
+}
+
 /* Does one thing with what is there; false when nothing more can be done with it now. */
 static bool take_some(struct client *client)
 {
@@ -323,7 +371,7 @@ static bool take_some(struct client *client)
 	}
 	if (client->is_copying_in)
 		return pass_copy(client);
-	if (client->request) {
+	if (client->request || is_full(client)) {
 		conn_pause(client->conn); /* one request after the other */
 		return false;
 	}
@@ -355,6 +403,7 @@ static void on_drained(void *context)
 
 	if (client->server && conn_is_paused(client->server->conn))
 		conn_resume(client->server->conn);
+	client_resume(client);
 }
 
 static void on_closed(void *context, enum conn_end end, int error)
@@ -373,8 +422,7 @@ void client_request_finished(struct client *client)
 		return;
 	}
 	client_set_state(client, CLIENT_IDLE);
-	if (conn_is_paused(client->conn))
-		conn_resume(client->conn);
+	client_resume(client);
 }
 
 /* --- greeting --- */
@@ -388,13 +436,25 @@ static bool welcome_key(const struct client *client, struct bytes *out)
 	return settings_key(client->txn.settings, out);
 }
 
+/* What clients with the same database, user and settings are told; asked anew from time to time. */
+struct welcome {
+	struct bytes reports;
+	usec made_at;
+};
+
+static void drop_welcome(struct welcome *welcome)
+{
+	if (welcome)
+		bytes_free(&welcome->reports);
+	free(welcome);
+}
+
 static void free_welcome(void *context, const void *key, size_t key_length, void *value)
 {
 	(void)context;
 	(void)key;
 	(void)key_length;
-	bytes_free(value);
-	free(value);
+	drop_welcome(value);
 }
 
 void session_forget_welcomes(struct session_env *env)
@@ -412,20 +472,25 @@ static void remember_welcome(struct client *client, const struct bytes *reports)
 {
 	struct session_env *env = client->env;
 	struct bytes key = { 0 };
-	struct bytes *copy;
+	struct welcome *fresh;
+	struct welcome *old = NULL;
 
 	if (strmap_count(env->welcomes) >= WELCOMES_MAX)
 		session_forget_welcomes(env);
-	copy = calloc(1, sizeof(*copy));
-	if (!copy)
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh)
 		return;
-	bytes_append(copy, bytes_begin(reports), bytes_length(reports));
-	if (copy->failed || !welcome_key(client, &key) ||
-	    strmap_get(env->welcomes, bytes_begin(&key), bytes_length(&key)) ||
-	    !strmap_set(env->welcomes, bytes_begin(&key), bytes_length(&key), copy)) {
-		bytes_free(copy);
-		free(copy);
+	fresh->made_at = clock_now();
+	bytes_append(&fresh->reports, bytes_begin(reports), bytes_length(reports));
+	if (!fresh->reports.failed && welcome_key(client, &key)) {
+		old = strmap_get(env->welcomes, bytes_begin(&key), bytes_length(&key));
+		if (strmap_set(env->welcomes, bytes_begin(&key), bytes_length(&key), fresh))
+			fresh = NULL;
+		else
+			old = NULL;
 	}
+	drop_welcome(old);
+	drop_welcome(fresh);
 	bytes_free(&key);
 }
 
@@ -466,16 +531,16 @@ static void greet(struct client *client)
 {
 	struct collect_extent nothing = { .end = REQUEST_LOGIN };
 	struct bytes key = { 0 };
-	struct bytes *known = NULL;
+	struct welcome *known = NULL;
 
 	if (welcome_key(client, &key))
 		known = strmap_get(client->env->welcomes, bytes_begin(&key), bytes_length(&key));
 	bytes_free(&key);
-	if (!known) {
+	if (!known || clock_now() - known->made_at >= WELCOME_LIFE) {
 		begin_request(client, &nothing);
 		return;
 	}
-	send_welcome(client, known);
+	send_welcome(client, &known->reports);
 	client_set_state(client, CLIENT_IDLE);
 }
 
@@ -638,7 +703,10 @@ static void check_times(struct client *client, usec now)
 		break;
 	case CLIENT_IDLE: check_idle(client, limits, now); break;
 	case CLIENT_WAITING:
-		if (client->request &&
+		if (client->request && client->request->end == REQUEST_LOGIN &&
+		    is_over(client->connected_at, limits->client_login_timeout, now))
+			fail_waiting(client);
+		else if (client->request &&
 		    is_over(client->request->waiting_since, limits->query_wait_timeout, now))
 			fail_waiting(client);
 		break;

@@ -83,16 +83,45 @@ out:
 	return identity;
 }
 
+const struct cluster *session_cluster(const struct session_env *env,
+				      const struct session_database *database)
+{
+	static const struct cluster none = { .name = "", .primary = -1 };
+
+	return database->cluster < env->topology->n_clusters
+		       ? &env->topology->clusters[database->cluster]
+		       : &none;
+}
+
+/* A reload may have given the database another user for its servers. */
+static bool refresh_user(struct session_identity *identity)
+{
+	const char *wanted =
+		identity->database->user ? identity->database->user : identity->user;
+	char *copy;
+
+	if (strcmp(identity->server_user, wanted) == 0)
+		return true;
+	copy = strdup(wanted);
+	if (!copy)
+		return false;
+	free(identity->server_user);
+	identity->server_user = copy;
+	return true;
+}
+
 /* Pools are found anew when clusters or nodes have come or gone. */
 static bool refresh_pools(struct session_env *env, struct session_identity *identity)
 {
-	const struct cluster *cluster = &env->topology->clusters[identity->database->cluster];
+	const struct cluster *cluster = session_cluster(env, identity->database);
 
 	if (identity->pools && identity->topology_shape == env->topology_shape)
 		return true;
+	if (!refresh_user(identity))
+		return false;
 	free(identity->pools);
 	identity->n_pools = cluster->n_nodes;
-	identity->pools = calloc(cluster->n_nodes, sizeof(struct pool *));
+	identity->pools = calloc(cluster->n_nodes + 1, sizeof(struct pool *));
 	identity->topology_shape = env->topology_shape;
 	return identity->pools != NULL;
 }
@@ -100,7 +129,7 @@ static bool refresh_pools(struct session_env *env, struct session_identity *iden
 struct pool *session_pool(struct session_env *env, struct session_identity *identity, size_t node)
 {
 	struct session_database *database = identity->database;
-	const struct cluster *cluster = &env->topology->clusters[database->cluster];
+	const struct cluster *cluster = session_cluster(env, database);
 	struct pool_key key;
 
 	if (!refresh_pools(env, identity) || node >= identity->n_pools)

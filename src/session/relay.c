@@ -16,8 +16,11 @@
 #include "wire/frame.h"
 #include "wire/message.h"
 
-/* Messages that are read whole are never longer than this; an error that is, is passed on unread. */
-#define READ_WHOLE_MAX 65536
+/*
+ * Messages that are read whole are never longer than this (a RowDescription has at most 1,664 columns, names
+ * of at most 63 bytes); an error that is, is passed on unread.
+ */
+#define READ_WHOLE_MAX (256 * 1024)
 
 /* ------------------------------------------------------------------ to the server */
 
@@ -32,6 +35,9 @@ struct outgoing {
 	size_t run_start;
 	size_t run_end;
 };
+
+static void emit_answers(struct client *client);
+static void drop_optional_syncs(struct client *client);
 
 static void queue_run(struct outgoing *out)
 {
@@ -232,10 +238,12 @@ static bool send_refused(struct outgoing *out, struct op *op)
 	op->answer = NULL;
 	queue_run(out);
 	out->server->unnamed_statement = 0;
-	if (is_query)
+	if (is_query) {
+		out->client->is_batch_open = false;
 		build_query(to, text, strlen(text));
-	else
+	} else {
 		build_parse(to, "", text, strlen(text), NULL, 0);
+	}
 	return true;
 }
 
@@ -246,11 +254,14 @@ static bool send_query(struct outgoing *out, const struct op *op)
 	out->server->unnamed_statement = 0;
 	out->client->is_unnamed_foreign = false;
 	statement_unref(&out->client->unnamed);
+	/* What stands behind the part that was judged may have set anything. */
+	out->client->is_server_odd |= op->present < op->size;
 	return send_plain(out, op, PENDING_QUERY);
 }
 
 static bool send_sync(struct outgoing *out, const struct op *op)
 {
+	drop_optional_syncs(out->client);
 	out->client->is_batch_open = false;
 	out->client->is_batch_failed = false;
 	return send_plain(out, op, PENDING_SYNC);
@@ -276,13 +287,14 @@ static bool send_op(struct outgoing *out, struct op *op)
 	case MSG_F_EXECUTE: return send_plain(out, op, PENDING_EXECUTE);
 	case MSG_F_CLOSE: return send_plain(out, op, PENDING_CLOSE);
 	case MSG_F_SYNC: return send_sync(out, op);
-	case MSG_F_FUNCTION_CALL: return send_plain(out, op, PENDING_FUNCTION_CALL);
+	case MSG_F_FUNCTION_CALL:
+		client->is_batch_open = false;
+		return send_plain(out, op, PENDING_FUNCTION_CALL);
 	case MSG_F_FLUSH: add_to_run(out, op); return true;
 	default: UNREACHABLE();
 	}
 }
 
-static void emit_answers(struct client *client);
 
 bool relay_send(struct request *request)
 {
@@ -303,8 +315,8 @@ bool relay_send(struct request *request)
 	send_run(&out);
 	request_take(request);
 	/* It may have waited, unread: the end of its last message must follow now. */
-	if (client->client_tail > 0 && client->conn && conn_is_paused(client->conn))
-		conn_resume(client->conn);
+	if (client->client_tail > 0)
+		client_resume(client);
 	emit_answers(client);
 	return true;
 }
@@ -312,8 +324,7 @@ bool relay_send(struct request *request)
 void relay_client_bytes(struct client *client, const uint8_t *data, size_t length)
 {
 	conn_send(client->server->conn, data, length);
-	if (conn_unsent(client->server->conn) > CONN_HIGH_WATER && client->conn)
-		conn_pause(client->conn);
+	client_pause_if_full(client);
 }
 
 /* ------------------------------------------------------------------ to the client */
@@ -488,15 +499,32 @@ static void apply_effects(struct client *client, const struct pending_entry *ent
 	}
 }
 
+/* The server has read past these Syncs, which it ignored. */
+static void drop_optional_syncs(struct client *client)
+{
+	const struct pending_entry *entry;
+
+	for (uint32_t i = 0; (entry = pending_at(&client->pending, i)) != NULL;) {
+		if (entry->is_optional)
+			pending_remove(&client->pending, i);
+		else
+			i++;
+	}
+}
+
 static enum reply_fate take_command_complete(struct incoming *in, const struct frame *frame,
 					     size_t message_end)
 {
 	struct pending_entry *first = pending_first(&in->client->pending);
 
+	if (in->client->is_batch_open)
+		drop_optional_syncs(in->client);
 	if (!first || (first->kind != PENDING_QUERY && first->kind != PENDING_EXECUTE))
 		return REPLY_BROKEN;
 	apply_effects(in->client, first, frame);
 	first->commands_done++;
+	if (in->client->is_server_odd && first->commands_done > 1 && in->client->pin == PIN_NONE)
+		in->client->pin = PIN_UNKNOWN_STATE;
 	in->client->is_copying_in = false;
 	return first->kind == PENDING_EXECUTE ? answered(in, message_end) : REPLY_PASS;
 }
@@ -578,7 +606,7 @@ static void skip_to_sync(struct client *client)
 		pending_pop(&client->pending);
 		first = pending_first(&client->pending);
 	}
-	if (!first) {
+	if (!first || first->is_optional) {
 		client->is_batch_open = true;
 		client->is_batch_failed = true;
 	}
@@ -638,31 +666,41 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 		return REPLY_BROKEN;
 	if (status != TXN_IDLE && status != TXN_OPEN && status != TXN_FAILED)
 		return REPLY_BROKEN;
+	if (first->is_optional) { /* the Sync counted after all */
+		client->is_batch_open = false;
+		client->is_batch_failed = false;
+	}
 	client->server->txn_status = status;
 	client->is_copying_in = false;
+	if (status == TXN_IDLE)
+		client_forget_portals(client);
 	txn_note_ready(&client->txn, status, clock_now());
 	return answered(in, in->at + frame_size(frame));
 }
 
 /*
  * In extended protocol a client sends Execute and Sync together; the server ignores the Sync while it
- * takes COPY data (PostgreSQL documentation, "COPY Operations"), so no reply to it is due.
+ * takes COPY data (PostgreSQL documentation, "COPY Operations"), so no reply to it is due, unless the
+ * COPY fails before the server has read anything of it. Until one or the other is known, the entry is optional.
  */
 static enum reply_fate take_copy_in(struct client *client)
 {
 	struct pending_entry *next;
+	uint32_t behind = 1;
 
 	if (pending_is_empty(&client->pending))
 		return REPLY_BROKEN;
 	client->is_copying_in = true;
 	if (pending_first(&client->pending)->kind == PENDING_EXECUTE) {
-		while ((next = pending_at(&client->pending, 1)) != NULL &&
-		       next->kind == PENDING_SYNC)
-			pending_remove(&client->pending, 1);
+		/* Answers of ours between them are nothing to the server. */
+		while ((next = pending_at(&client->pending, behind++)) != NULL &&
+		       (next->kind == PENDING_SYNC || next->kind == PENDING_ANSWER))
+			next->is_optional = next->kind == PENDING_SYNC;
 		client->is_batch_open = true;
 	}
-	if (client->conn && conn_is_paused(client->conn))
-		conn_resume(client->conn);
+	if (client->state == CLIENT_GONE && !relay_wind_up(client))
+		return REPLY_BROKEN;
+	client_resume(client);
 	return REPLY_PASS;
 }
 
@@ -721,8 +759,8 @@ static bool is_read_whole(const struct frame *frame)
 	case MSG_B_READY:
 	case MSG_B_PARAMETER_STATUS: return true;
 	case MSG_B_ERROR: return frame->body_length <= READ_WHOLE_MAX;
-	/* Small, and they end what the queue waits for: our own answers must not fall into them. */
-	case MSG_B_ROW_DESCRIPTION: return frame->body_length <= READ_WHOLE_MAX;
+	/* It ends what the queue waits for: our own answers must not fall into it. */
+	case MSG_B_ROW_DESCRIPTION: return true;
 	default: return false;
 	}
 }
@@ -745,6 +783,7 @@ static enum step take_message(struct incoming *in, size_t length)
 {
 	struct client *client = in->client;
 	size_t left = length - in->at;
+	size_t start = in->at;
 	size_t present;
 	struct frame frame;
 	enum reply_fate fate;
@@ -767,7 +806,7 @@ static enum step take_message(struct incoming *in, size_t length)
 		queue_replies(in);
 		in->at += present;
 		in->run_start = in->at;
-	} else if (in->run_start <= in->at) {
+	} else if (in->at == start) { /* else answered() has taken it */
 		in->at += present;
 	}
 	return STEP_ON;
@@ -777,9 +816,11 @@ static enum step take_message(struct incoming *in, size_t length)
 static bool is_answered(const struct client *client)
 {
 	const struct request *request = client->request;
+	const struct pending_entry *first = pending_first(&client->pending);
 
 	return request && request->stage == STAGE_RELAY && request->is_sent &&
-	       pending_is_empty(&client->pending) && client->server_tail == 0;
+	       (!first || (first->is_optional && !client->is_copying_in)) &&
+	       client->server_tail == 0;
 }
 
 static void after_replies(struct client *client)
@@ -789,6 +830,7 @@ static void after_replies(struct client *client)
 	} else if (!client->request) {
 		lease_settle(client);
 		client_check_gone(client);
+		client_resume(client);
 	}
 }
 
@@ -835,10 +877,16 @@ static size_t on_data(void *context, const uint8_t *data, size_t length)
 /* The server has taken what the client sent: more of it may come. */
 static void on_drained(void *context)
 {
+	client_resume(context);
+}
+
+static void on_cancels_ended(void *context)
+{
 	struct client *client = context;
 
-	if (client->conn && conn_is_paused(client->conn))
-		conn_resume(client->conn);
+	if (client->request && client->request->stage == STAGE_PREPARE &&
+	    !client->request->is_setup_sent)
+		request_resume(client->request, false);
 }
 
 /* ------------------------------------------------------------------ the end of a server */
@@ -853,10 +901,9 @@ static void tell_lost(struct client *client, const char *sqlstate, const char *m
 		return;
 	if (!request || !request->has_error)
 		build_error(conn_out(client->conn), "ERROR", sqlstate, message, NULL, NULL);
-	if (request && is_ready_due)
+	client->is_batch_failed = !request || !is_ready_due;
+	if (!client->is_batch_failed)
 		build_ready(conn_out(client->conn), TXN_IDLE);
-	else
-		client->is_batch_failed = true;
 	conn_flush(client->conn);
 }
 
@@ -911,6 +958,7 @@ static void lose(struct client *client, const char *why)
 	forget_transaction(client);
 	if (request)
 		request_resume(request, true);
+	client_resume(client);
 }
 
 static void on_lost(void *context, const char *why)
@@ -927,7 +975,8 @@ void relay_server_lost(struct client *client, const char *why)
 	lose(client, why);
 }
 
-const struct server_user client_as_server_user = { on_data, on_drained, on_lost };
+const struct server_user client_as_server_user = { on_data, on_drained, on_lost,
+						   on_cancels_ended };
 
 /* ------------------------------------------------------------------ quiet */
 
@@ -951,6 +1000,7 @@ bool relay_wind_up(struct client *client)
 		client->is_copying_in = false;
 	}
 	if (client->is_batch_open) {
+		drop_optional_syncs(client);
 		build_empty(out, MSG_F_SYNC);
 		client->is_batch_open = false;
 		if (!pending_add(&client->pending, PENDING_SYNC, PENDING_SWALLOW))
@@ -975,7 +1025,9 @@ enum stage_result stage_relay(struct request *request)
 		return STAGE_CLOSE;
 	}
 	/* What a batch goes on with may come before its replies do. */
-	if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)
+	if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL) {
+		client_pause_if_full(client);
 		return STAGE_NEXT;
+	}
 	return STAGE_WAIT;
 }

@@ -130,6 +130,14 @@ const uint8_t *request_bytes(const struct request *request)
 	return bytes;
 }
 
+/* Does its last message, of which the rest is still to come, go to the server? */
+static bool is_passed_on(const struct request *request)
+{
+	const struct op *last = request->n_ops > 0 ? &request->ops[request->n_ops - 1] : NULL;
+
+	return last && (last->action == OP_FORWARD || last->action == OP_REWRITE);
+}
+
 void request_take(struct request *request)
 {
 	struct client *client = request->client;
@@ -138,7 +146,7 @@ void request_take(struct request *request)
 		return;
 	request->is_taken = true;
 	client->client_tail = request->tail;
-	client->is_tail_dropped = !request->is_sent;
+	client->is_tail_dropped = !request->is_sent || !is_passed_on(request);
 	if (client->input) {
 		client->input += request->size;
 		client->input_left -= request->size;
@@ -147,12 +155,13 @@ void request_take(struct request *request)
 	}
 }
 
-void request_forget_names(struct request *request, size_t from)
+/* Its Parse messages are not carried out: what they named is not prepared. */
+static void forget_names(struct request *request)
 {
 	struct client *client = request->client;
-	const uint8_t *bytes = from < request->n_ops ? request_bytes(request) : NULL;
+	const uint8_t *bytes = request_bytes(request);
 
-	for (size_t i = from; i < request->n_ops; i++) {
+	for (size_t i = 0; i < request->n_ops; i++) {
 		const struct op *op = &request->ops[i];
 		const char *name;
 
@@ -181,7 +190,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate,
 	ASSERT(!request->is_sent);
 	request->has_error = true;
 	if (client->conn) {
-		request_forget_names(request, 0);
+		forget_names(request);
 		build_error(conn_out(client->conn), "ERROR", sqlstate, message, detail, NULL);
 		if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)
 			client->is_batch_failed = true;

@@ -107,6 +107,8 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	note_bad_hints(request, &judgement);
 	note_verdict(request, verdict->kind, verdict->reason, verdict->is_explicit_read_only,
 		     verdict->has_transaction_control);
+	if (op->present < op->size) /* judged by its beginning only */
+		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
 	hint_merge(&request->hints, &judgement.hints);
 	if (verdict->n_effects > 0) {
 		request->query_facts = statement_facts_create(&judgement);
@@ -206,9 +208,9 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 		return refuse_strict_hint(request, op);
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
-	note_facts(request, op->statement->facts);
 	if (own_statement_is(op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
+	note_facts(request, op->statement->facts);
 	if (name[0] && op->statement->is_proved && !client->server)
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	op->action = name[0] ? OP_REWRITE : OP_FORWARD;
@@ -236,8 +238,23 @@ static bool attach_statement(struct request *request, struct op *op, const char 
 	op->statement = statement_ref(statement);
 	if (name[0])
 		op->action = OP_REWRITE;
-	note_facts(request, statement->facts);
+	if (!own_statement_is(statement->facts))
+		note_facts(request, statement->facts);
 	return true;
+}
+
+/* From now on the portal is of this statement (NULL: of one that we do not know). */
+static bool remember_portal(struct client *client, const char *portal, struct statement *statement)
+{
+	struct statement *before = client->unnamed_portal;
+
+	if (!portal[0]) {
+		client->unnamed_portal = statement_ref(statement);
+		statement_unref(&before);
+		return true;
+	}
+	statement_map_remove(&client->portals, portal);
+	return !statement || statement_map_add(&client->portals, portal, statement);
 }
 
 static bool classify_bind(struct request *request, struct op *op, struct cursor *c,
@@ -246,40 +263,23 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 	struct client *client = request->client;
 	const char *portal = cursor_string(c);
 	const char *name = cursor_string(c);
-	struct statement *before = client->hint_portal;
 
 	if (c->failed)
 		return refuse(op, "08P01", "pointsman: malformed Bind message");
 	client->identity->database->traffic.bind_count++;
 	op->name_offset = (uint32_t)((const uint8_t *)name - body) + FRAME_HEADER_BYTES;
 	op->name_length = (uint32_t)strlen(name);
-	if (!attach_statement(request, op, name))
+	if (!attach_statement(request, op, name) ||
+	    !remember_portal(client, portal, op->statement))
 		return false;
-	if (!portal[0])
-		client->hint_portal = NULL;
-	if (op->statement && own_statement_is(op->statement->facts)) {
-		if (!portal[0])
-			client->hint_portal = statement_ref(op->statement);
-		if (!answer_empty(op, MSG_B_BIND_COMPLETE))
-			return false;
-	}
-	if (!portal[0])
-		statement_unref(&before);
+	if (op->statement && own_statement_is(op->statement->facts))
+		return answer_empty(op, MSG_B_BIND_COMPLETE);
 	return true;
 }
 
-/* The statement behind a portal: of a Bind earlier in this request, or of the unnamed one before it. */
-static const struct statement *portal_statement(const struct request *request, const char *portal,
-						const uint8_t *bytes)
+static struct statement *portal_statement(const struct client *client, const char *portal)
 {
-	for (size_t i = request->n_ops - 1; i-- > 0;) {
-		const struct op *op = &request->ops[i];
-
-		if (op->type == MSG_F_BIND && op->name_offset &&
-		    strcmp((const char *)bytes + op->offset + FRAME_HEADER_BYTES, portal) == 0)
-			return op->statement;
-	}
-	return portal[0] ? NULL : request->client->hint_portal;
+	return portal[0] ? statement_map_find(&client->portals, portal) : client->unnamed_portal;
 }
 
 static bool describe_own(struct op *op, const struct statement_facts *facts, bool is_statement)
@@ -299,7 +299,7 @@ static bool describe_own(struct op *op, const struct statement_facts *facts, boo
 }
 
 static bool classify_describe(struct request *request, struct op *op, struct cursor *c,
-			      const uint8_t *body, const uint8_t *bytes)
+			      const uint8_t *body)
 {
 	uint8_t kind = cursor_u8(c);
 	const char *name = cursor_string(c);
@@ -311,28 +311,27 @@ static bool classify_describe(struct request *request, struct op *op, struct cur
 	op->name_length = (uint32_t)strlen(name);
 	if (kind == 'S' && !attach_statement(request, op, name))
 		return false;
-	statement = kind == 'S' ? op->statement : portal_statement(request, name, bytes);
+	statement = kind == 'S' ? op->statement : portal_statement(request->client, name);
 	if (statement && op->action != OP_REFUSE && own_statement_is(statement->facts))
 		return describe_own(op, statement->facts, kind == 'S');
 	return true;
 }
 
-static bool classify_execute(struct request *request, struct op *op, struct cursor *c,
-			     const uint8_t *bytes)
+static bool classify_execute(struct request *request, struct op *op, struct cursor *c)
 {
 	const char *portal = cursor_string(c);
-	const struct statement *statement;
+	struct statement *statement;
 	struct bytes *out;
 
 	cursor_u32(c);
 	if (!cursor_done(c))
 		return refuse(op, "08P01", "pointsman: malformed Execute message");
 	request->has_executes = true;
-	statement = portal_statement(request, portal, bytes);
+	statement = portal_statement(request->client, portal);
 	if (!statement)
 		return true;
 	op->facts = statement->facts;
-	op->statement = statement_ref((struct statement *)statement);
+	op->statement = statement_ref(statement);
 	if (!own_statement_is(statement->facts))
 		return true;
 	out = answer(op, OP_ANSWER);
@@ -349,9 +348,11 @@ static bool classify_close(struct request *request, struct op *op, struct cursor
 
 	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
 		return refuse(op, "08P01", "pointsman: malformed Close message");
-	if (kind == 'P')
+	if (kind == 'P') {
+		remember_portal(client, name, NULL);
 		return client->server || request->n_ops > 1 ||
 		       answer_empty(op, MSG_B_CLOSE_COMPLETE);
+	}
 	if (name[0])
 		statement_map_remove(&client->statements, name);
 	else
@@ -369,7 +370,7 @@ static bool classify_op(struct request *request, struct op *op, const uint8_t *b
 	struct cursor c;
 
 	cursor_init(&c, body, op->present - FRAME_HEADER_BYTES);
-	if (client->is_batch_failed && op->type != MSG_F_SYNC) {
+	if ((client->is_batch_failed || request->is_refused) && op->type != MSG_F_SYNC) {
 		op->action = OP_DROP;
 		return true;
 	}
@@ -379,8 +380,8 @@ static bool classify_op(struct request *request, struct op *op, const uint8_t *b
 		client->identity->database->traffic.client_parse_count++;
 		return classify_parse(request, op, &c);
 	case MSG_F_BIND: return classify_bind(request, op, &c, body);
-	case MSG_F_DESCRIBE: return classify_describe(request, op, &c, body, bytes);
-	case MSG_F_EXECUTE: return classify_execute(request, op, &c, bytes);
+	case MSG_F_DESCRIBE: return classify_describe(request, op, &c, body);
+	case MSG_F_EXECUTE: return classify_execute(request, op, &c);
 	case MSG_F_CLOSE: return classify_close(request, op, &c);
 	case MSG_F_FUNCTION_CALL:
 		note_verdict(request, VERDICT_WRITE, VERDICT_REASON_UTILITY, false, false);
@@ -420,6 +421,7 @@ static bool classify_all(struct request *request)
 		if (!classify_op(request, op, bytes))
 			return false;
 		request->needs_server |= op_needs_server(request->client, op);
+		request->is_refused |= op->action == OP_REFUSE && !request->needs_server;
 		at += op->present;
 	}
 	return true;

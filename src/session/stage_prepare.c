@@ -50,6 +50,9 @@ enum stage_result stage_prepare(struct request *request)
 
 	if (request->failure.sqlstate[0])
 		return fail_setup(request);
+	/* A cancel on its way to this server was meant for the request before. */
+	if (!list_is_empty(&client->server->cancels))
+		return STAGE_WAIT;
 	if (txn_is_open(&client->txn) || client->is_batch_open ||
 	    settings_are_equal(client->server->settings, client->txn.settings))
 		return STAGE_NEXT;

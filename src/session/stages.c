@@ -52,6 +52,8 @@ static enum stage_result answer_here(struct request *request)
 
 		if (op->type == MSG_F_SYNC) {
 			client->is_batch_failed = false;
+			if (!txn_is_open(&client->txn))
+				client_forget_portals(client);
 			build_ready(out, client->txn.status);
 			continue;
 		}
@@ -60,10 +62,8 @@ static enum stage_result answer_here(struct request *request)
 		answer_own_query(request, op, out);
 		if (op->type == MSG_F_QUERY)
 			build_ready(out, client->txn.status);
-		else if (op->action == OP_REFUSE) {
+		else if (op->action == OP_REFUSE)
 			client->is_batch_failed = true;
-			request_forget_names(request, i + 1);
-		}
 	}
 	conn_flush(client->conn);
 	return STAGE_REPLY;

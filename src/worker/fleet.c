@@ -29,6 +29,7 @@ struct fleet {
 	bool is_running;
 	atomic_int clients;
 	atomic_int max_clients;
+	int turn;         /* who is asked first whether it is the least loaded */
 	int workers_idle; /* of a drain */
 };
 
@@ -156,14 +157,18 @@ static void discard_mail(void *context, struct mail *mail)
 
 /* --- work for workers --- */
 
-static struct worker *least_loaded(const struct fleet *fleet)
+/* Among equals in turn: a burst of connections has not been counted yet when it is handed out. */
+static struct worker *least_loaded(struct fleet *fleet)
 {
-	struct worker *best = fleet->workers[0];
+	struct worker *best = fleet->workers[fleet->turn];
 
 	for (int i = 1; i < fleet->n_workers; i++) {
-		if (atomic_load(&fleet->workers[i]->clients) < atomic_load(&best->clients))
-			best = fleet->workers[i];
+		struct worker *other = fleet->workers[(fleet->turn + i) % fleet->n_workers];
+
+		if (atomic_load(&other->clients) < atomic_load(&best->clients))
+			best = other;
 	}
+	fleet->turn = (fleet->turn + 1) % fleet->n_workers;
 	return best;
 }
 

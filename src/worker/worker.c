@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "pool/cancel.h"
 #include "session/client.h"
 #include "session/client_login.h"
 #include "worker/fleet.h"
@@ -114,7 +115,37 @@ static void configure_limits(struct worker *worker)
 	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
 }
 
-/* A retired database keeps its last settings: its clients may finish; nobody new gets in. */
+static void close_clients(struct worker *worker, const struct session_database *database)
+{
+	LIST_EACH_SAFE(&worker->env.clients, node)
+	{
+		struct client *client = LIST_ENTRY(node, struct client, node);
+
+		if (client->identity->database == database)
+			client_close(client, CLOSE_ADMIN, "57P01",
+				     "pointsman: the database is no longer configured");
+	}
+}
+
+/*
+ * A retired database keeps its last settings: its clients may finish, and nobody new gets in. Its
+ * cluster may be at another place of the configuration, or gone; then its clients are, too.
+ */
+static void retire_database(struct worker *worker, struct session_database *database)
+{
+	const struct config *config = worker->snapshot->config;
+
+	database->is_retired = true;
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		if (strcmp(config->clusters[i].name, database->cluster_name) == 0) {
+			database->cluster = (unsigned)i;
+			return;
+		}
+	}
+	database->cluster = SESSION_NO_CLUSTER;
+	close_clients(worker, database);
+}
+
 static void configure_databases(struct worker *worker)
 {
 	const struct config *config = worker->snapshot->config;
@@ -126,7 +157,8 @@ static void configure_databases(struct worker *worker)
 		const struct config_database *entry =
 			config_database_find(config, database->name);
 
-		database->is_retired = !entry || !configure_database(database, config, entry);
+		if (!entry || !configure_database(database, config, entry))
+			retire_database(worker, database);
 	}
 }
 
@@ -144,6 +176,7 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 	configure_databases(worker);
 	pools_retire_all(worker->env.pools);
 	worker->env.topology_shape++; /* sessions look their pools up anew */
+	pools_check_addresses(worker->env.pools);
 	session_forget_welcomes(&worker->env);
 	if (topology)
 		session_env_set_topology(&worker->env, topology); /* wakes who waits for a node */
@@ -253,6 +286,32 @@ static bool op_is_admin(void *context, const char *user)
 	       is_listed(config->admin.stats_users, config->admin.n_stats_users, user);
 }
 
+/* For connections whose next owner is somebody else, or who only wait to be closed. */
+static size_t ignore_data(void *context, const uint8_t *data, size_t length)
+{
+	(void)context;
+	(void)data;
+	return length;
+}
+
+static void ignore_closed(void *context, enum conn_end end, int error)
+{
+	(void)context;
+	(void)end;
+	(void)error;
+}
+
+static const struct conn_handler silent_conn_handler = { ignore_data, NULL, ignore_closed, NULL };
+
+/* Runs after the batch: until then the connection's own callbacks may still look at it. */
+static void send_to_console(void *context)
+{
+	struct console_mail *mail = context;
+
+	conn_detach(mail->conn);
+	fleet_post_control(mail->fleet, &mail->mail);
+}
+
 static void op_admin(void *context, struct conn *conn, const char *user, const char *database,
 		     const char *host, int port)
 {
@@ -268,9 +327,11 @@ static void op_admin(void *context, struct conn *conn, const char *user, const c
 		goto out;
 	mail->conn = conn;
 	mail->port = port;
+	mail->fleet = worker->fleet;
 	snprintf(mail->host, sizeof(mail->host), "%s", host);
-	conn_detach(conn);
-	fleet_post_control(worker->fleet, &mail->mail);
+	conn_set_handler(conn, &silent_conn_handler, NULL);
+	conn_pause(conn);
+	loop_defer(worker->loop, &mail->departure, send_to_console, mail);
 	return;
 out:
 	if (mail) {
@@ -326,23 +387,6 @@ static void look_for_session(struct worker *worker, struct cancel_mail *mail)
 		answer_round(worker, mail);
 }
 
-static size_t ignore_data(void *context, const uint8_t *data, size_t length)
-{
-	(void)context;
-	(void)data;
-	return length;
-}
-
-/* The asker need not wait for the end: the round goes on. */
-static void ignore_closed(void *context, enum conn_end end, int error)
-{
-	(void)context;
-	(void)end;
-	(void)error;
-}
-
-static const struct conn_handler cancel_conn_handler = { ignore_data, NULL, ignore_closed, NULL };
-
 static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn *conn)
 {
 	struct worker *worker = context;
@@ -364,7 +408,7 @@ static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn 
 	}
 	*round = (struct cancel_round){ .conn = conn, .pid = pid, .secret = secret,
 					.origin = worker->index, .answers_due = n };
-	conn_set_handler(conn, &cancel_conn_handler, round);
+	conn_set_handler(conn, &silent_conn_handler, NULL);
 	for (int i = 0; i < n; i++) {
 		mails[i]->mail.kind = WORKER_MAIL_CANCEL;
 		mails[i]->round = round;
@@ -402,7 +446,8 @@ static bool pool_address(void *context, const struct pool_key *key,
 	node = &topology->clusters[key->cluster].nodes[key->node];
 	*address_out = node->address;
 	*length_out = node->address_length;
-	return node->address_length > 0 && strcmp(node->name, key->node_name) == 0;
+	return node->address_length > 0 && strcmp(node->name, key->node_name) == 0 &&
+	       strcmp(topology->clusters[key->cluster].name, key->cluster_name) == 0;
 }
 
 /* The password of the database entry whose user this is, else the user's own. */
@@ -531,6 +576,7 @@ void worker_receive(struct worker *worker, struct mail *mail)
 		break;
 	case WORKER_MAIL_TOPOLOGY:
 		session_env_set_topology(&worker->env, ((struct topology_mail *)mail)->topology);
+		pools_check_addresses(worker->env.pools);
 		break;
 	case WORKER_MAIL_SNAPSHOT:
 		take_snapshot(worker, ((struct snapshot_mail *)mail)->snapshot,
@@ -553,6 +599,19 @@ static void on_mail(void *context, struct mail *mail)
 	worker_receive(context, mail);
 }
 
+/*
+ * No thread runs any more. A round whose origin is gone before all have answered is lost with its
+ * connection; that is the process's end anyhow.
+ */
+static void discard_answer(struct worker *worker, struct cancel_round *round)
+{
+	if (--round->answers_due > 0)
+		return;
+	(void)worker;
+	conn_destroy(&round->conn);
+	free(round);
+}
+
 /* What nobody reads any more. */
 static void discard_mail(void *context, struct mail *mail)
 {
@@ -566,6 +625,8 @@ static void discard_mail(void *context, struct mail *mail)
 		close(((struct client_mail *)mail)->fd);
 	else if (mail->kind == WORKER_MAIL_TOPOLOGY)
 		topology_unref(&((struct topology_mail *)mail)->topology);
+	else if (mail->kind == WORKER_MAIL_CANCEL || mail->kind == WORKER_MAIL_CANCELLED)
+		discard_answer(worker, ((struct cancel_mail *)mail)->round);
 	else if (mail->kind == WORKER_MAIL_SNAPSHOT) {
 		snapshot_unref(&((struct snapshot_mail *)mail)->snapshot);
 		topology_unref(&((struct snapshot_mail *)mail)->topology);
@@ -667,5 +728,6 @@ void *worker_main(void *context)
 	last = clock_now() + STOP_TIME;
 	while (!list_is_empty(&worker->env.clients) && clock_now() < last)
 		loop_run_once(worker->loop, true);
+	cancel_end_all();
 	return NULL;
 }
