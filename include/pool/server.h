@@ -97,14 +97,23 @@ void server_note_report(struct server *server, const char *name, const char *val
 
 /* --- statements prepared on this server --- */
 
-/* Is the statement with this id prepared on it? Counts as a use. */
-bool server_has_statement(struct server *server, uint64_t id);
+/*
+ * The same text means something else under another search_path or role: a statement is remembered with
+ * the context (see settings_context()) in which it was prepared.
+ */
+enum server_statement { SERVER_STATEMENT_ABSENT, SERVER_STATEMENT_READY, SERVER_STATEMENT_STALE };
+
+#define SERVER_CONTEXT_UNKNOWN UINT64_MAX /* equals no context */
+
+/* Is the statement with this id prepared on it, and in this context? Counts as a use. */
+enum server_statement server_find_statement(struct server *server, uint64_t id, uint64_t context);
 
 /*
  * Notes that a Parse for it is on its way. When more than the limit are held, *evicted_out is the
  * id of the one used longest ago, to be closed on the server; else 0. false without memory.
  */
-bool server_add_statement(struct server *server, uint64_t id, uint64_t *evicted_out);
+bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
+			  uint64_t *evicted_out);
 void server_drop_statement(struct server *server, uint64_t id);
 void server_drop_all_statements(struct server *server);
 size_t server_statement_count(const struct server *server);

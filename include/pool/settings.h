@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 
@@ -34,6 +35,12 @@ const char *settings_get(const struct settings *set, const char *name);
 
 bool settings_are_equal(const struct settings *a, const struct settings *b);
 size_t settings_count(const struct settings *set);
+
+/*
+ * A hash of what decides which objects names mean, and who may use them: search_path, role,
+ * session_authorization. 0: none of them is set.
+ */
+uint64_t settings_context(const struct settings *set);
 
 /* A text that is the same for equal sets and differs for others (for keys of maps). */
 bool settings_key(const struct settings *set, struct bytes *out);

@@ -79,6 +79,7 @@ struct client {
 	bool is_batch_open;          /* extended messages were sent, and no Sync after them */
 	bool is_batch_failed;        /* ... and an error came: the server ignores all until a Sync */
 	bool is_copying_in;          /* the server takes CopyData */
+	bool wants_reports;          /* ... and the client was told so: what sets them again is reported to it */
 	bool is_server_odd;          /* something was run on it that could not be judged whole */
 	bool is_server_behind;       /* RESET went back to the server's defaults, not to the start-up options */
 	/* What portals are of, until the transaction ends: the unnamed one, and the others by name. */

@@ -84,7 +84,7 @@ struct request {
 	bool is_sent;           /* its bytes have left; a failure after this is 08006 */
 	bool has_error;         /* an error was passed on to the client */
 	bool is_setup_sent;     /* prepare stage: settings are on their way */
-	bool is_setup_failed;
+	bool is_setup_retried;
 
 	struct route_decision decision;
 	struct pool_waiter waiter;
@@ -142,5 +142,11 @@ enum stage_result stage_finish(struct request *request);
 
 /* While the prepare stage waits, the server's bytes come here. */
 size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t length);
+
+/*
+ * The server was lost, or given up, before anything of the request was sent: once, another one is borrowed. false: that
+ * was done before.
+ */
+bool prepare_retry(struct request *request);
 
 #endif

@@ -157,6 +157,7 @@ struct statements {
 struct statement_entry {
 	struct list_node node;
 	uint64_t id;
+	uint64_t context;
 };
 
 static struct statement_entry *find_statement(struct server *server, uint64_t id)
@@ -164,15 +165,15 @@ static struct statement_entry *find_statement(struct server *server, uint64_t id
 	return server->statements ? strmap_get(server->statements->by_id, &id, sizeof(id)) : NULL;
 }
 
-bool server_has_statement(struct server *server, uint64_t id)
+enum server_statement server_find_statement(struct server *server, uint64_t id, uint64_t context)
 {
 	struct statement_entry *entry = find_statement(server, id);
 
 	if (!entry)
-		return false;
+		return SERVER_STATEMENT_ABSENT;
 	list_remove(&server->statements->by_use, &entry->node);
 	list_push_back(&server->statements->by_use, &entry->node);
-	return true;
+	return entry->context == context ? SERVER_STATEMENT_READY : SERVER_STATEMENT_STALE;
 }
 
 static bool make_statements(struct server *server)
@@ -202,7 +203,8 @@ void server_drop_statement(struct server *server, uint64_t id)
 	free(entry);
 }
 
-bool server_add_statement(struct server *server, uint64_t id, uint64_t *evicted_out)
+bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
+			  uint64_t *evicted_out)
 {
 	struct statement_entry *entry;
 	int limit = server->pool->env->limits.max_prepared_statements;
@@ -214,6 +216,7 @@ bool server_add_statement(struct server *server, uint64_t id, uint64_t *evicted_
 	if (!entry)
 		return false;
 	entry->id = id;
+	entry->context = context;
 	if (!strmap_set(server->statements->by_id, &id, sizeof(id), entry)) {
 		free(entry);
 		return false;

@@ -21,6 +21,7 @@ struct entry {
 struct settings {
 	atomic_int references;
 	uint64_t hash; /* over all names and statements */
+	uint64_t context;
 	size_t count;
 	struct entry entries[]; /* sorted by name; the texts follow in the same allocation */
 };
@@ -74,6 +75,25 @@ static char *put_text(char **at, const char *text)
 	return where;
 }
 
+static uint64_t make_context(const struct settings *set)
+{
+	static const char *const names[] = { "search_path", "role", "session_authorization" };
+	uint64_t context = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *statement = settings_get(set, names[i]);
+
+		if (statement)
+			context = XXH3_64bits_withSeed(statement, strlen(statement), context + i);
+	}
+	return context;
+}
+
+uint64_t settings_context(const struct settings *set)
+{
+	return set ? set->context : 0;
+}
+
 /* One allocation from `count` entries whose texts may belong to anybody. */
 static struct settings *make(const struct entry *entries, size_t count)
 {
@@ -98,6 +118,7 @@ static struct settings *make(const struct entry *entries, size_t count)
 					    hash);
 	}
 	set->hash = hash;
+	set->context = make_context(set);
 	return set;
 }
 

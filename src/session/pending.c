@@ -61,6 +61,8 @@ static void release(struct pending_entry *entry)
 {
 	statement_unref(&entry->statement);
 	statement_unref(&entry->facts_owner);
+	free(entry->closed_name);
+	entry->closed_name = NULL;
 	if (entry->text) {
 		bytes_free(entry->text);
 		free(entry->text);

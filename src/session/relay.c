@@ -113,6 +113,29 @@ static bool close_evicted(struct outgoing *out, uint64_t id)
 	return entry != NULL;
 }
 
+static uint64_t context_of(const struct outgoing *out)
+{
+	return settings_context(out->client->txn.settings);
+}
+
+/*
+ * Does the server have the statement as this session means it? One that was prepared under another
+ * search_path or role is closed, to be prepared again (R-33).
+ */
+static bool is_prepared(struct outgoing *out, const struct statement *statement, bool *failed_out)
+{
+	switch (server_find_statement(out->server, statement->id, context_of(out))) {
+	case SERVER_STATEMENT_READY: return true;
+	case SERVER_STATEMENT_ABSENT: return false;
+	case SERVER_STATEMENT_STALE: break;
+	}
+	server_drop_statement(out->server, statement->id);
+	queue_run(out);
+	if (!close_evicted(out, statement->id))
+		*failed_out = true;
+	return false;
+}
+
 static bool prepare_named(struct outgoing *out, struct statement *statement,
 			  enum pending_action action, uint64_t name_hash)
 {
@@ -121,7 +144,7 @@ static bool prepare_named(struct outgoing *out, struct statement *statement,
 
 	statement_name(statement->id, name);
 	build_parse_of(out, statement, name);
-	return server_add_statement(out->server, statement->id, &evicted) &&
+	return server_add_statement(out->server, statement->id, context_of(out), &evicted) &&
 	       note_parse(out, statement, action, name_hash, true) && close_evicted(out, evicted);
 }
 
@@ -129,12 +152,13 @@ static bool prepare_named(struct outgoing *out, struct statement *statement,
 static bool ensure_prepared(struct outgoing *out, const struct op *op)
 {
 	struct statement *statement = op->statement;
+	bool failed = false;
 
 	if (!statement)
 		return true;
 	if (op->action == OP_REWRITE)
-		return server_has_statement(out->server, statement->id) ||
-		       prepare_named(out, statement, PENDING_SWALLOW, 0);
+		return is_prepared(out, statement, &failed) ||
+		       (!failed && prepare_named(out, statement, PENDING_SWALLOW, 0));
 	if (out->server->unnamed_statement == statement->id)
 		return true;
 	build_parse_of(out, statement, "");
@@ -163,15 +187,16 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 {
 	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
 	struct pending_entry *entry;
+	bool failed = false;
 
 	if (op->action != OP_REWRITE) {
 		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
 		add_to_run(out, op);
 		return note_parse(out, op->statement, PENDING_FORWARD, 0, false);
 	}
-	if (!server_has_statement(out->server, op->statement->id))
-		return prepare_named(out, op->statement, PENDING_FORWARD,
-				     statement_name_hash(name));
+	if (!is_prepared(out, op->statement, &failed))
+		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
+						statement_name_hash(name));
 	entry = pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
 	if (!entry)
 		return false;
@@ -216,6 +241,12 @@ static bool queue_answer(struct outgoing *out, struct op *op)
 		return false;
 	entry->text = op->answer;
 	op->answer = NULL;
+	if (op->type == MSG_F_CLOSE && op->statement) {
+		entry->statement = statement_ref(op->statement);
+		entry->closed_name = strdup((const char *)out->bytes + op->offset +
+					    FRAME_HEADER_BYTES + 1);
+		return entry->closed_name != NULL;
+	}
 	return true;
 }
 
@@ -458,7 +489,8 @@ static void forget_statements(struct client *client)
 		const struct pending_entry *entry = pending_at(&client->pending, i);
 
 		if (entry->kind == PENDING_PARSE && entry->is_named &&
-		    !server_add_statement(server, entry->statement->id, &evicted))
+		    !server_add_statement(server, entry->statement->id,
+					  settings_context(client->txn.settings), &evicted))
 			server->is_close_needed = true;
 	}
 }
@@ -481,6 +513,7 @@ static void apply_effect(struct client *client, const struct effect *effect, con
 		break;
 	default: break;
 	}
+	client->wants_reports |= client->is_server_behind;
 	if (!txn_apply(&client->txn, effect, tag))
 		client->pin = PIN_UNKNOWN_STATE;
 }
@@ -550,12 +583,22 @@ static enum reply_fate take_description(struct incoming *in, size_t message_end)
 
 /* --- errors --- */
 
+/* A Close that was not carried out: the name leads where it led. */
+static void restore_name(struct client *client, const struct pending_entry *entry)
+{
+	if (!statement_map_find(&client->statements, entry->closed_name) &&
+	    !statement_map_add(&client->statements, entry->closed_name, entry->statement))
+		log_warnx(&client->ctx, "out of memory: a prepared statement is forgotten");
+}
+
 /* The client's name for what was not prepared leads nowhere. */
 static void forget_name(struct client *client, const struct pending_entry *entry)
 {
 	if (entry->name_hash)
 		statement_map_remove_hash(&client->statements, entry->name_hash,
 					  entry->statement);
+	else if (entry->closed_name)
+		restore_name(client, entry);
 	else if (entry->statement && entry->action == PENDING_FORWARD &&
 		 client->unnamed == entry->statement)
 		statement_unref(&client->unnamed);
@@ -583,9 +626,12 @@ static void undo_close(struct client *client, const struct pending_entry *entry)
 	struct server *server = client->server;
 	uint64_t evicted = 0;
 
-	if (entry->closed_id == 0 || server_has_statement(server, entry->closed_id))
+	if (entry->closed_id == 0 ||
+	    server_find_statement(server, entry->closed_id, SERVER_CONTEXT_UNKNOWN) !=
+		    SERVER_STATEMENT_ABSENT)
 		return;
-	if (!server_add_statement(server, entry->closed_id, &evicted) || evicted != 0)
+	if (!server_add_statement(server, entry->closed_id, SERVER_CONTEXT_UNKNOWN, &evicted) ||
+	    evicted != 0)
 		server->is_close_needed = true;
 }
 
@@ -942,7 +988,9 @@ static void lose(struct client *client, const char *why)
 		return;
 	}
 	if (request && !request->is_sent) {
-		/* Nothing of it was sent: it fails in its stage, for certain not executed. */
+		/* Nothing of it was sent: another server may do, else it fails in its stage, not executed. */
+		if (request->stage == STAGE_PREPARE && prepare_retry(request))
+			return;
 		snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57P03");
 		snprintf(request->failure.message, sizeof(request->failure.message), "%s", message);
 		request_resume(request, false);

@@ -95,6 +95,36 @@ static bool refuse_strict_hint(struct request *request, struct op *op)
 
 /* --- Query --- */
 
+static bool is_own_name(const char *name)
+{
+	return strncmp(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX)) == 0;
+}
+
+/*
+ * DEALLOCATE of a statement that was prepared by protocol: what the client calls it, no server knows. And no client may
+ * take away what servers hold under names of ours.
+ */
+static bool classify_deallocate(struct request *request, struct op *op)
+{
+	struct client *client = request->client;
+	const struct effect *effect =
+		op->facts && op->facts->n_effects == 1 ? &op->facts->effects[0] : NULL;
+	struct bytes *out;
+
+	if (!effect || effect->kind != EFFECT_DEALLOCATE || !effect->name)
+		return true;
+	if (is_own_name(effect->name))
+		return refuse(op, "26000", "prepared statement does not exist");
+	if (!statement_map_find(&client->statements, effect->name) || request->n_ops > 1 ||
+	    client->is_batch_open || !pending_is_empty(&client->pending))
+		return true;
+	statement_map_remove(&client->statements, effect->name);
+	out = answer(op, OP_ANSWER);
+	if (out)
+		build_command_complete(out, "DEALLOCATE");
+	return out && !out->failed;
+}
+
 static bool classify_query(struct request *request, struct op *op, const uint8_t *body)
 {
 	struct session_env *env = request->client->env;
@@ -120,7 +150,7 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	if (env->limits.strict_hints && request->bad_hint[0])
 		return refuse_strict_hint(request, op);
 	if (!own_statement_is(op->facts))
-		return true;
+		return classify_deallocate(request, op);
 	/* With others, or behind what is not answered yet, its answer would overtake theirs. */
 	if (verdict->n_statements > 1 || request->n_ops > 1 || request->client->is_batch_open ||
 	    !pending_is_empty(&request->client->pending))
@@ -130,11 +160,6 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 }
 
 /* --- extended protocol --- */
-
-static bool is_own_name(const char *name)
-{
-	return strncmp(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX)) == 0;
-}
 
 static struct statement *find_statement(struct client *client, const char *name)
 {
@@ -353,10 +378,12 @@ static bool classify_close(struct request *request, struct op *op, struct cursor
 		return client->server || request->n_ops > 1 ||
 		       answer_empty(op, MSG_B_CLOSE_COMPLETE);
 	}
-	if (name[0])
+	if (name[0]) {
+		op->statement = statement_ref(statement_map_find(&client->statements, name));
 		statement_map_remove(&client->statements, name);
-	else
+	} else {
 		statement_unref(&client->unnamed);
+	}
 	/* Servers keep it for others who have the same text; their own bound ends it. */
 	return answer_empty(op, MSG_B_CLOSE_COMPLETE);
 }

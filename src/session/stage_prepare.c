@@ -59,6 +59,19 @@ enum stage_result stage_prepare(struct request *request)
 	return send_setup(request);
 }
 
+/*
+ * After a RESET the client has been told the server's default, where its own start-up option holds: what
+ * brings that back is told to it, too.
+ */
+static void tell_client(struct client *client, const struct frame *frame)
+{
+	static const char node_specific[] = "in_hot_standby";
+
+	if (client->wants_reports && client->conn &&
+	    strncmp((const char *)frame->body, node_specific, sizeof(node_specific)) != 0)
+		conn_queue(client->conn, frame->body - FRAME_HEADER_BYTES, frame_size(frame));
+}
+
 static void note_parameter(struct server *server, const struct frame *frame)
 {
 	struct cursor c;
@@ -81,6 +94,18 @@ static void note_failure(struct request *request, const struct frame *frame)
 	snprintf(request->failure.message, sizeof(request->failure.message), "%s", error.message);
 }
 
+bool prepare_retry(struct request *request)
+{
+	if (request->is_setup_retried)
+		return false;
+	request->is_setup_retried = true;
+	request->is_setup_sent = false;
+	request->failure.sqlstate[0] = '\0';
+	request->stage = STAGE_BORROW;
+	request_resume(request, false);
+	return true;
+}
+
 /* The round trip is over; the request goes on, or fails. May end the lease and the request. */
 static void end_setup(struct request *request)
 {
@@ -89,9 +114,15 @@ static void end_setup(struct request *request)
 	bool failed = request->failure.sqlstate[0] != '\0';
 
 	server->txn_status = TXN_IDLE;
+	client->wants_reports = false;
 	if (!failed) {
 		settings_unref(&server->settings);
 		server->settings = settings_ref(client->txn.settings);
+	} else if (server->settings) {
+		/* What an earlier session had set may be to blame (its statement_timeout, say). */
+		pool_discard(&client->server, "could not take other settings");
+		if (prepare_retry(request))
+			return;
 	}
 	request_resume(request, !failed);
 }
@@ -113,8 +144,10 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 		if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))
 			return at;
 		at += frame_size(&frame);
-		if (frame.type == MSG_B_PARAMETER_STATUS)
+		if (frame.type == MSG_B_PARAMETER_STATUS) {
 			note_parameter(server, &frame);
+			tell_client(request->client, &frame);
+		}
 		else if (frame.type == MSG_B_ERROR)
 			note_failure(request, &frame);
 		if (frame.type != MSG_B_READY)

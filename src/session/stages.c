@@ -35,7 +35,7 @@ static bool opens_transaction(const struct request *request)
 
 static void answer_own_query(struct request *request, const struct op *op, struct bytes *out)
 {
-	if (op->type == MSG_F_QUERY && op->action == OP_ANSWER)
+	if (op->type == MSG_F_QUERY && own_statement_is(op->facts) && op->action == OP_ANSWER)
 		own_statement_execute(request->client, op->facts, true, out);
 	else
 		bytes_append(out, bytes_begin(op->answer), bytes_length(op->answer));
