@@ -92,8 +92,12 @@ const char *server_state_name(enum server_state state);
 /* The last reported value of a parameter, or NULL. */
 const char *server_reported(const struct server *server, const char *name);
 
-/* Takes note of a ParameterStatus. Without memory the old value stays. */
-void server_note_report(struct server *server, const char *name, const char *value);
+/* Takes note of a whole ParameterStatus message; false when it is malformed. Without memory the old value stays. */
+struct frame;
+bool server_take_parameter(struct server *server, const struct frame *frame);
+
+/* Is this well-formed ParameterStatus about the node, not the session (in_hot_standby)? No client sees it. */
+bool server_is_node_report(const struct frame *frame);
 
 /* --- statements prepared on this server --- */
 

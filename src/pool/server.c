@@ -106,7 +106,7 @@ const char *server_reported(const struct server *server, const char *name)
 	return NULL;
 }
 
-void server_note_report(struct server *server, const char *name, const char *value)
+static void note_report(struct server *server, const char *name, const char *value)
 {
 	struct server_report *reports;
 	char *copy = strdup(value);
@@ -134,6 +134,28 @@ void server_note_report(struct server *server, const char *name, const char *val
 		server->n_reports++;
 	else
 		free(copy);
+}
+
+bool server_take_parameter(struct server *server, const struct frame *frame)
+{
+	struct cursor c;
+	const char *name;
+	const char *value;
+
+	cursor_init(&c, frame->body, frame->body_length);
+	name = cursor_string(&c);
+	value = cursor_string(&c);
+	if (!cursor_done(&c))
+		return false;
+	note_report(server, name, value);
+	return true;
+}
+
+bool server_is_node_report(const struct frame *frame)
+{
+	static const char name[] = "in_hot_standby";
+
+	return frame->body_length >= sizeof(name) && memcmp(frame->body, name, sizeof(name)) == 0;
 }
 
 static void forget_reports(struct server *server)
@@ -252,17 +274,12 @@ size_t server_statement_count(const struct server *server)
 
 /* --- bytes that come while no session has it --- */
 
-static void note_parameter(struct server *server, const struct frame *frame)
+static bool take_parameter(struct server *server, const struct frame *frame)
 {
-	struct cursor c;
-	const char *name;
-	const char *value;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	name = cursor_string(&c);
-	value = cursor_string(&c);
-	if (cursor_done(&c))
-		server_note_report(server, name, value);
+	if (server_take_parameter(server, frame))
+		return true;
+	server_close(server, "malformed ParameterStatus");
+	return false;
 }
 
 /* An idle server says little: parameters, notices, and why it goes. */
@@ -272,8 +289,7 @@ static bool take_idle_message(struct server *server, const struct frame *frame)
 
 	switch (frame->type) {
 	case MSG_B_PARAMETER_STATUS:
-		note_parameter(server, frame);
-		return true;
+		return take_parameter(server, frame);
 	case MSG_B_NOTICE:
 	case MSG_B_NOTIFICATION:
 		return true;
@@ -320,8 +336,7 @@ static bool take_reset_message(struct server *server, const struct frame *frame)
 {
 	switch (frame->type) {
 	case MSG_B_PARAMETER_STATUS:
-		note_parameter(server, frame);
-		return true;
+		return take_parameter(server, frame);
 	case MSG_B_READY:
 		return take_reset_ready(server, frame);
 	case MSG_B_ERROR:

@@ -183,17 +183,8 @@ static bool take_authentication(struct server *server, const struct frame *frame
 
 static bool take_parameter(struct server *server, const struct frame *frame)
 {
-	struct cursor c;
-	const char *name;
-	const char *value;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	name = cursor_string(&c);
-	value = cursor_string(&c);
-	if (!cursor_done(&c))
-		return refuse(server, "08P01", "malformed ParameterStatus");
-	server_note_report(server, name, value);
-	return true;
+	return server_take_parameter(server, frame) ||
+	       refuse(server, "08P01", "malformed ParameterStatus");
 }
 
 static bool take_key(struct server *server, const struct frame *frame)

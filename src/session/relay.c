@@ -11,7 +11,6 @@
 #include "base/panic.h"
 #include "session/client.h"
 #include "wire/build.h"
-#include "wire/cursor.h"
 #include "wire/error.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -753,17 +752,9 @@ static enum reply_fate take_copy_in(struct client *client)
 /* What a client sees of a parameter is its own; which node answered is none of it. */
 static enum reply_fate take_parameter(struct client *client, const struct frame *frame)
 {
-	struct cursor c;
-	const char *name;
-	const char *value;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	name = cursor_string(&c);
-	value = cursor_string(&c);
-	if (!cursor_done(&c))
+	if (!server_take_parameter(client->server, frame))
 		return REPLY_BROKEN;
-	server_note_report(client->server, name, value);
-	return strcmp(name, "in_hot_standby") == 0 ? REPLY_SWALLOW : REPLY_PASS;
+	return server_is_node_report(frame) ? REPLY_SWALLOW : REPLY_PASS;
 }
 
 static enum reply_fate take_reply(struct incoming *in, const struct frame *frame)

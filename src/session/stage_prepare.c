@@ -8,7 +8,6 @@
 
 #include "session/client.h"
 #include "wire/build.h"
-#include "wire/cursor.h"
 #include "wire/error.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -65,24 +64,8 @@ enum stage_result stage_prepare(struct request *request)
  */
 static void tell_client(struct client *client, const struct frame *frame)
 {
-	static const char node_specific[] = "in_hot_standby";
-
-	if (client->wants_reports && client->conn &&
-	    strncmp((const char *)frame->body, node_specific, sizeof(node_specific)) != 0)
+	if (client->wants_reports && client->conn && !server_is_node_report(frame))
 		conn_queue(client->conn, frame->body - FRAME_HEADER_BYTES, frame_size(frame));
-}
-
-static void note_parameter(struct server *server, const struct frame *frame)
-{
-	struct cursor c;
-	const char *name;
-	const char *value;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	name = cursor_string(&c);
-	value = cursor_string(&c);
-	if (cursor_done(&c))
-		server_note_report(server, name, value);
 }
 
 static void note_failure(struct request *request, const struct frame *frame)
@@ -145,7 +128,7 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 			return at;
 		at += frame_size(&frame);
 		if (frame.type == MSG_B_PARAMETER_STATUS) {
-			note_parameter(server, &frame);
+			server_take_parameter(server, &frame);
 			tell_client(request->client, &frame);
 		}
 		else if (frame.type == MSG_B_ERROR)
