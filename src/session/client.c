@@ -258,7 +258,11 @@ static bool pass_copy_message(struct client *client)
 	case MSG_F_COPY_DONE:
 	case MSG_F_COPY_FAIL: client->is_copying_in = false; break;
 	case MSG_F_SYNC:
-	case MSG_F_FLUSH: take_input(client, present); return true; /* ignored, as a server does */
+	case MSG_F_FLUSH: /* ignored, as a server does */
+		take_input(client, present);
+		client->client_tail = frame_size(&frame) - present;
+		client->is_tail_dropped = true;
+		return true;
 	case MSG_F_TERMINATE: client_close(client, CLOSE_TERMINATE, NULL, NULL); return false;
 	default: fail_copy(client, &frame); return true;
 	}

@@ -24,6 +24,8 @@ exceptions='include/cluster/cluster.h <sys/socket.h>
 src/auth/userlist.c read()'
 
 columns_max=110
+# Tables of expectations in tests are read line by line.
+table_columns_max=160
 
 sources=$(find src include -name '*.[ch]' | sort)
 tests=$(find tests -name '*.[ch]' | sort)
@@ -110,7 +112,10 @@ check_layers() {
 }
 
 check_width() {
-	awk -v max="$columns_max" '
+	awk -v columns="$columns_max" -v table_columns="$table_columns_max" '
+	FNR == 1 {
+		max = FILENAME ~ /^tests\// ? table_columns : columns
+	}
 	length($0) * 8 > max {
 		width = 0
 		count = split($0, parts, "\t")
