@@ -198,5 +198,4 @@ struct config *config_with(const struct config *config, const char *name, const 
  */
 void config_keep_fixed(struct config *next, const struct config *current, struct bytes *warnings);
 
-
 #endif

@@ -1,15 +1,14 @@
 #ifndef POINTSMAN_DAEMON_DAEMON_H
 #define POINTSMAN_DAEMON_DAEMON_H
 
+#include "base/version.h"
 #include "daemon/sockets.h"
 #include "worker/snapshot.h"
 
-#define POINTSMAN_VERSION "0.1.0"
-
 /*
  * The serving process: its control thread starts the monitor and the workers, accepts, obeys
- * signals and the console, until it is told to stop. Takes the snapshot's reference over; the sockets
- * stay the caller's. Returns the exit status.
+ * signals and the console, until it is told to stop. Takes the snapshot's reference over; the
+ * sockets stay the caller's. Returns the exit status.
  */
 int daemon_serve(struct snapshot *snapshot, const struct sockets *sockets);
 

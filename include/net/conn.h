@@ -10,12 +10,12 @@
 #include "net/loop.h"
 
 /*
- * A stream socket on a loop: bytes in, bytes out, bounded, and one way to end. It knows nothing of
- * PostgreSQL. TLS will live behind this interface.
+ * A stream socket on a loop: bytes in, bytes out, bounded, and one way to end. It knows nothing
+ * of PostgreSQL. TLS will live behind this interface.
  *
- * Input. on_data() is given all bytes not consumed so far and says how many it used; the rest is kept
- * and offered again, in front of what comes next. While reading is paused nothing is offered, but a
- * peer that closes is still noticed (conn_check_paused).
+ * Input. on_data() is given all bytes not consumed so far and says how many it used; the rest is
+ * kept and offered again, in front of what comes next. While reading is paused nothing is
+ * offered, but a peer that closes is still noticed (conn_check_paused).
  *
  * Output. conn_send() writes at once what the kernel takes and keeps the rest; conn_queue()
  * only collects, so that many small pieces leave in one system call with the next conn_send() or
@@ -39,7 +39,8 @@ enum conn_end {
 struct conn_handler {
 	/* Returns how many of the bytes it used (0..length). May destroy the connection. */
 	size_t (*on_data)(void *context, const uint8_t *data, size_t length);
-	/* The output queue, which had been left non-empty by conn_send() or conn_flush(), is empty. May be NULL. */
+	/* The output queue, which had been left non-empty by conn_send() or conn_flush(), is
+	 * empty. May be NULL. */
 	void (*on_drained)(void *context);
 	void (*on_closed)(void *context, enum conn_end end, int error);
 	/* Only for conn_connect(). */
@@ -61,7 +62,8 @@ struct conn *conn_create(struct loop *loop, int fd, const struct conn_handler *h
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
 			  usec timeout, const struct conn_handler *handler, void *context);
 
-/* Closes the socket now and frees the rest after the batch. Sets the pointer to NULL, accepts NULL. */
+/* Closes the socket now and frees the rest after the batch. Sets the pointer to NULL, accepts
+ * NULL. */
 void conn_destroy(struct conn **conn);
 
 /*
@@ -76,12 +78,14 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
 
 /* --- input --- */
 
-/* Stops / goes on offering data. Going on offers what is kept, from the loop, before more is read. */
+/* Stops / goes on offering data. Going on offers what is kept, from the loop, before more is
+ * read. */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 bool conn_is_paused(const struct conn *conn);
 
-/* What is kept, for a user that comes back to it outside on_data(). Valid until the next turn of the loop. */
+/* What is kept, for a user that comes back to it outside on_data(). Valid until the next turn of
+ * the loop. */
 const uint8_t *conn_input(struct conn *conn, size_t *length_out);
 
 /* Drops the first `length` kept bytes. */
@@ -100,7 +104,8 @@ struct bytes *conn_out(struct conn *conn);
 
 /* --- moving to another thread --- */
 
-/* Takes it off its loop: no callbacks until conn_attach(), which any thread may call for its own loop. */
+/* Takes it off its loop: no callbacks until conn_attach(), which any thread may call for its own
+ * loop. */
 void conn_detach(struct conn *conn);
 /* false without descriptors or memory: destroy it then. */
 bool conn_attach(struct conn *conn, struct loop *loop);
@@ -114,13 +119,14 @@ uint64_t conn_bytes_out(const struct conn *conn);
 size_t conn_memory(const struct conn *conn);
 
 /*
- * Looks at all paused connections of this thread, with one poll(2), for peers that have gone; their
- * on_closed() follows. To be called a few times a second. (Waiting for that by events is not
- * possible: epoll reports a broken socket whose reading is off without end.)
+ * Looks at all paused connections of this thread, with one poll(2), for peers that have gone;
+ * their on_closed() follows. To be called a few times a second. (Waiting for that by events is
+ * not possible: epoll reports a broken socket whose reading is off without end.)
  */
 void conn_check_paused(void);
 
-/* true when the peer has closed or the socket is broken although no event said so yet (a peek; for idle ones). */
+/* true when the peer has closed or the socket is broken although no event said so yet (a peek;
+ * for idle ones). */
 bool conn_is_stale(const struct conn *conn);
 
 struct conn_tcp_options {

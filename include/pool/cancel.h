@@ -5,9 +5,10 @@
 #include "pool/server.h"
 
 /*
- * Cancel requests to servers: the one place that sends them. A request travels on a connection of its own,
- * outside the limits of the pools (PostgreSQL documentation, "Canceling Requests in Progress"). While it is under way its
- * server may finish what it runs, but is not lent to anybody: see SERVER_PARKED.
+ * Cancel requests to servers: the one place that sends them. A request travels on a connection of
+ * its own, outside the limits of the pools (PostgreSQL documentation, "Canceling Requests in
+ * Progress"). While it is under way its server may finish what it runs, but is not lent to
+ * anybody: see SERVER_PARKED.
  */
 
 /* Why; the words are those of logs and counters. */
@@ -21,12 +22,14 @@ enum cancel_reason {
 
 const char *cancel_reason_name(enum cancel_reason reason);
 
-/* Called once, when the server has closed the cancel connection (the signal was sent) or the attempt failed. */
+/* Called once, when the server has closed the cancel connection (the signal was sent) or the
+ * attempt failed. */
 typedef void (*cancel_done)(void *context);
 
 /*
- * Asks the server's node to cancel what it runs. Only for a lent server. When one is under way to it already, that one serves both.
- * `done` may be NULL. The callback may come after the server itself is gone; cancel_forget() prevents it.
+ * Asks the server's node to cancel what it runs. Only for a lent server. When one is under way to
+ * it already, that one serves both. `done` may be NULL. The callback may come after the server
+ * itself is gone; cancel_forget() prevents it.
  */
 void cancel_forward(struct server *server, enum cancel_reason reason, cancel_done done,
 		    void *context);

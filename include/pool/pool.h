@@ -33,7 +33,7 @@ struct pool_limits {
 	usec cancel_wait_timeout;
 	int max_prepared_statements; /* on one server */
 	struct conn_tcp_options tcp;
-	char reset_query[256];       /* "": none */
+	char reset_query[256]; /* "": none */
 };
 
 /* What pools need from above. */
@@ -67,7 +67,7 @@ struct pool_settings {
 	int size;
 	int min_size;
 	usec server_lifetime;
-	int max_db_connections;   /* servers of the database on this node, all pools; 0: no limit */
+	int max_db_connections; /* servers of the database on this node, all pools; 0: no limit */
 	int max_user_connections; /* the same of the user */
 };
 
@@ -77,7 +77,8 @@ struct pool_failure {
 	char message[256];
 };
 
-/* A place in the queue. Zeroed memory with the callbacks set is ready for use; it must live until it was served, failed or forgotten. */
+/* A place in the queue. Zeroed memory with the callbacks set is ready for use; it must live until
+ * it was served, failed or forgotten. */
 struct pool_waiter {
 	struct list_node node;
 	struct pool *pool; /* NULL when not queued */
@@ -100,7 +101,8 @@ struct pool {
 	struct list waiters; /* in order of arrival */
 	struct loop_deferred settling;
 	usec retry_at; /* no connecting before; 0: at any time */
-	struct pool_failure failure; /* of the last attempt to connect; message "" when it worked */
+	struct pool_failure
+		failure; /* of the last attempt to connect; message "" when it worked */
 	bool is_paused;  /* nothing is lent */
 	bool is_retired; /* no longer in the configuration: goes when it is empty */
 };
@@ -127,14 +129,16 @@ void pools_discard_mail(struct mail *mail, int worker);
 /* To be called a few times a second: time-outs, lifetimes, minimum sizes, retries. */
 void pools_tick(struct pools *pools);
 
-/* The picture of the nodes has changed: servers at an address that is no longer their node's are not lent again. */
+/* The picture of the nodes has changed: servers at an address that is no longer their node's are
+ * not lent again. */
 void pools_check_addresses(struct pools *pools);
 
 /* A reload: pools of keys that no longer exist retire unless they are got again. */
 void pools_retire_all(struct pools *pools);
 
 enum pool_borrowing {
-	POOL_LENT,    /* *server_out is yours; call pool_set_user() before the next turn of the loop */
+	POOL_LENT, /* *server_out is yours; call pool_set_user() before the next turn of the loop
+		    */
 	POOL_WAITING, /* in the queue */
 	POOL_REFUSED, /* *failure_out says why */
 };
@@ -153,7 +157,7 @@ void pool_set_user(struct server *server, const struct server_user *user, void *
 enum pool_return_kind {
 	POOL_RETURN_CLEAN,    /* idle, replies matched; settings and statements as noted in it */
 	POOL_RETURN_ROLLBACK, /* no reply is due, but a transaction may be open */
-	POOL_RETURN_RESET,    /* the same, and untracked state may be left: the reset query runs */
+	POOL_RETURN_RESET, /* the same, and untracked state may be left: the reset query runs */
 };
 
 /* Gives it back; sets the pointer to NULL. The next waiter is served from the loop. */

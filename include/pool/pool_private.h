@@ -10,13 +10,13 @@
 /* What happens to a server; the table of moves says what follows. */
 enum server_event {
 	SERVER_EV_CONNECTED,
-	SERVER_EV_READY,        /* ReadyForQuery that ends a login or a reset */
+	SERVER_EV_READY, /* ReadyForQuery that ends a login or a reset */
 	SERVER_EV_LEND,
 	SERVER_EV_RETURN_CLEAN,
 	SERVER_EV_RETURN_RESET,
-	SERVER_EV_RETURN_HOT,   /* a cancel is in flight */
+	SERVER_EV_RETURN_HOT, /* a cancel is in flight */
 	SERVER_EV_CANCEL_DONE,
-	SERVER_EV_OFFER,        /* to another worker */
+	SERVER_EV_OFFER, /* to another worker */
 	SERVER_EV_ARRIVE,
 	SERVER_EV_FAIL,
 	SERVER_EVENT_COUNT
@@ -31,7 +31,8 @@ bool server_open(struct pool *pool);
 /* The one way a state changes. */
 void server_step(struct server *server, enum server_event event);
 
-/* Ends it from any state: the budget is given back, a borrower is told (unless it is who closes). */
+/* Ends it from any state: the budget is given back, a borrower is told (unless it is who closes).
+ */
 void server_close(struct server *server, const char *why);
 
 /* The same with the SQLSTATE that waiters are told when it was still logging in (else 57P03). */
@@ -47,7 +48,8 @@ void server_cancels_ended(struct server *server);
 
 /* Sends the StartupMessage. false without memory. */
 bool server_login_begin(struct server *server);
-/* Takes the server's bytes; returns how many it used. Ends in SERVER_EV_READY or in server_close(). */
+/* Takes the server's bytes; returns how many it used. Ends in SERVER_EV_READY or in
+ * server_close(). */
 size_t server_login_data(struct server *server, const uint8_t *data, size_t length);
 void server_login_end(struct server *server);
 

@@ -23,11 +23,12 @@ struct statements;
 enum server_state {
 	SERVER_CONNECTING, /* the socket */
 	SERVER_LOGIN,
-	SERVER_IDLE,       /* clean, free to be lent */
-	SERVER_LENT,       /* a session has it */
-	SERVER_PARKED,     /* given back while a cancel request to it is under way: nobody may have it */
-	SERVER_RESETTING,  /* ROLLBACK, the reset query, or the round trip after a cancel */
-	SERVER_MOVING,     /* on its way to another worker */
+	SERVER_IDLE,   /* clean, free to be lent */
+	SERVER_LENT,   /* a session has it */
+	SERVER_PARKED, /* given back while a cancel request to it is under way: nobody may have it
+			*/
+	SERVER_RESETTING, /* ROLLBACK, the reset query, or the round trip after a cancel */
+	SERVER_MOVING,    /* on its way to another worker */
 	SERVER_CLOSED,
 	SERVER_STATE_COUNT
 };
@@ -38,8 +39,8 @@ struct server_user {
 	size_t (*on_data)(void *context, const uint8_t *data, size_t length);
 	void (*on_drained)(void *context);
 	/*
-	 * The connection is gone, and so is the server when this returns: no giving back. `why` is a
-	 * text for people.
+	 * The connection is gone, and so is the server when this returns: no giving back. `why`
+	 * is a text for people.
 	 */
 	void (*on_lost)(void *context, const char *why);
 	/* No cancel request is under way to it any more. */
@@ -69,21 +70,21 @@ struct server {
 	size_t n_reports;
 
 	/* What a session left in it, kept true by its borrower. */
-	uint8_t txn_status;         /* of the last ReadyForQuery */
-	struct settings *settings;  /* what was brought to it */
+	uint8_t txn_status;            /* of the last ReadyForQuery */
+	struct settings *settings;     /* what was brought to it */
 	struct statements *statements; /* named ones prepared on it */
-	uint64_t unnamed_statement; /* id of the statement that "" is, 0: none of ours */
+	uint64_t unnamed_statement;    /* id of the statement that "" is, 0: none of ours */
 
 	const struct server_user *user; /* while lent */
 	void *user_context;
 
-	struct list cancels;        /* cancel requests under way to it, see pool/cancel.c */
-	unsigned ready_due;         /* while resetting: ReadyForQuery still to come */
-	bool is_error_tolerated;    /* while resetting: in the round trip after a cancel */
-	bool is_reset_wanted;       /* parked: what is due after the cancel */
-	bool is_close_needed;       /* not to be lent again */
+	struct list cancels;     /* cancel requests under way to it, see pool/cancel.c */
+	unsigned ready_due;      /* while resetting: ReadyForQuery still to come */
+	bool is_error_tolerated; /* while resetting: in the round trip after a cancel */
+	bool is_reset_wanted;    /* parked: what is due after the cancel */
+	bool is_close_needed;    /* not to be lent again */
 	usec connected_at;
-	usec expires_at;            /* end of its lifetime */
+	usec expires_at; /* end of its lifetime */
 	usec lent_at;
 };
 
@@ -92,20 +93,26 @@ const char *server_state_name(enum server_state state);
 /* The last reported value of a parameter, or NULL. */
 const char *server_reported(const struct server *server, const char *name);
 
-/* Takes note of a whole ParameterStatus message; false when it is malformed. Without memory the old value stays. */
+/* Takes note of a whole ParameterStatus message; false when it is malformed. Without memory the
+ * old value stays. */
 struct frame;
 bool server_take_parameter(struct server *server, const struct frame *frame);
 
-/* Is this well-formed ParameterStatus about the node, not the session (in_hot_standby)? No client sees it. */
+/* Is this well-formed ParameterStatus about the node, not the session (in_hot_standby)? No client
+ * sees it. */
 bool server_is_node_report(const struct frame *frame);
 
 /* --- statements prepared on this server --- */
 
 /*
- * The same text means something else under another search_path or role: a statement is remembered with
- * the context (see settings_context()) in which it was prepared.
+ * The same text means something else under another search_path or role: a statement is remembered
+ * with the context (see settings_context()) in which it was prepared.
  */
-enum server_statement { SERVER_STATEMENT_ABSENT, SERVER_STATEMENT_READY, SERVER_STATEMENT_STALE };
+enum server_statement {
+	SERVER_STATEMENT_ABSENT,
+	SERVER_STATEMENT_READY,
+	SERVER_STATEMENT_STALE
+};
 
 #define SERVER_CONTEXT_UNKNOWN UINT64_MAX /* equals no context */
 

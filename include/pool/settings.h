@@ -13,7 +13,8 @@
  * what must be brought to a server is the difference between two of them. Immutable, so that the
  * start of a transaction or savepoint is remembered by keeping a pointer.
  *
- * NULL is the empty set: all settings as the server's own configuration, database and role have them.
+ * NULL is the empty set: all settings as the server's own configuration, database and role have
+ * them.
  */
 struct settings;
 
@@ -23,8 +24,9 @@ void settings_unref(struct settings **set);
 
 /*
  * A set that differs from `set` in one name: set by `statement` (which must be replayable on its
- * own: "SET x TO 1", "SELECT pg_catalog.set_config(...)"), or not set any more. `set` itself stays as it is. Both
- * return a reference of the caller's; *failed_out is set to true (never to false) without memory, and then NULL comes back.
+ * own: "SET x TO 1", "SELECT pg_catalog.set_config(...)"), or not set any more. `set` itself
+ * stays as it is. Both return a reference of the caller's; *failed_out is set to true (never to
+ * false) without memory, and then NULL comes back.
  */
 struct settings *settings_with(struct settings *set, const char *name, const char *statement,
 			       bool *failed_out);

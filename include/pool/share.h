@@ -35,19 +35,20 @@ struct pool_share_slot {
 };
 
 /*
- * A limit that several pools of a node share: all servers of a database (max_db_connections), or of a user
- * (max_user_connections).
+ * A limit that several pools of a node share: all servers of a database (max_db_connections), or
+ * of a user (max_user_connections).
  */
 struct pool_cap {
 	atomic_int limit; /* 0: none */
 	atomic_int servers;
-	atomic_bool is_wanted; /* somebody waits for it: a pool with idle servers is to close one */
+	atomic_bool
+		is_wanted; /* somebody waits for it: a pool with idle servers is to close one */
 };
 
 struct pool_share {
 	atomic_int references;
 	atomic_int limit;
-	atomic_int servers; /* open or being opened, all workers */
+	atomic_int servers;            /* open or being opened, all workers */
 	struct pool_cap *database_cap; /* the registry's */
 	struct pool_cap *user_cap;
 	struct pool_share_slot slots[POOL_WORKERS_MAX];

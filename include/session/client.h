@@ -13,8 +13,8 @@
 #include "session/txn.h"
 
 /*
- * A client's session, from the end of its log-in to its last byte. One worker's thread. What may happen in which
- * state is told in docs/states.md.
+ * A client's session, from the end of its log-in to its last byte. One worker's thread. What may
+ * happen in which state is told in docs/states.md.
  */
 
 enum client_state {
@@ -28,13 +28,13 @@ enum client_state {
 
 /* Why a session ended; the words are those of the log. */
 enum close_reason {
-	CLOSE_TERMINATE,    /* the client said so */
-	CLOSE_CLIENT_GONE,  /* its connection ended */
-	CLOSE_PROTOCOL,     /* it broke the protocol */
+	CLOSE_TERMINATE,   /* the client said so */
+	CLOSE_CLIENT_GONE, /* its connection ended */
+	CLOSE_PROTOCOL,    /* it broke the protocol */
 	CLOSE_SERVER_LOST,
 	CLOSE_TIMEOUT,
 	CLOSE_NO_MEMORY,
-	CLOSE_ADMIN,        /* KILL_CLIENT, KILL */
+	CLOSE_ADMIN, /* KILL_CLIENT, KILL */
 	CLOSE_SHUTDOWN,
 	CLOSE_LOGIN_FAILED,
 	CLOSE_REASON_COUNT
@@ -47,8 +47,8 @@ struct client {
 	struct list_node node;       /* in env->clients */
 	struct list_node route_node; /* in env->route_waiters */
 	struct session_env *env;
-	struct conn *conn;           /* NULL when it is gone */
-	const uint8_t *input;        /* while its bytes are being read: the first one not taken */
+	struct conn *conn;    /* NULL when it is gone */
+	const uint8_t *input; /* while its bytes are being read: the first one not taken */
 	size_t input_left;
 	enum client_state state;
 	uint64_t id;
@@ -58,56 +58,59 @@ struct client {
 	char host[46];
 	int port;
 
-	struct request *request;     /* in the chain; NULL: none */
+	struct request *request; /* in the chain; NULL: none */
 	struct txn txn;
 	struct pending pending;
 	struct statement_map statements;
-	struct statement *unnamed;   /* what "" is; NULL: nothing that we know */
-	bool is_unnamed_foreign;     /* "" was too large to keep: only the server held has it */
+	struct statement *unnamed; /* what "" is; NULL: nothing that we know */
+	bool is_unnamed_foreign;   /* "" was too large to keep: only the server held has it */
 
 	/* The lease. */
-	struct server *server;       /* NULL: none is held */
-	size_t node_index;           /* of its node */
+	struct server *server; /* NULL: none is held */
+	size_t node_index;     /* of its node */
 	enum pin_reason pin;
 	usec pinned_at;
 
 	/* Between the messages of the two sides. */
-	uint64_t client_tail;        /* bytes of a client's message still to be passed on ... */
-	bool is_tail_dropped;        /* ... or to be dropped */
-	uint64_t server_tail;        /* bytes of a server's message still to be passed on ... */
+	uint64_t client_tail; /* bytes of a client's message still to be passed on ... */
+	bool is_tail_dropped; /* ... or to be dropped */
+	uint64_t server_tail; /* bytes of a server's message still to be passed on ... */
 	bool is_server_tail_dropped;
-	bool is_batch_open;          /* extended messages were sent, and no Sync after them */
-	bool is_batch_failed;        /* ... and an error came: the server ignores all until a Sync */
-	bool is_copying_in;          /* the server takes CopyData */
-	bool wants_reports;          /* ... and the client was told so: what sets them again is reported to it */
-	bool is_server_odd;          /* something was run on it that could not be judged whole */
-	bool is_server_behind;       /* RESET went back to the server's defaults, not to the start-up options */
-	/* What portals are of, until the transaction ends: the unnamed one, and the others by name. */
+	bool is_batch_open;   /* extended messages were sent, and no Sync after them */
+	bool is_batch_failed; /* ... and an error came: the server ignores all until a Sync */
+	bool is_copying_in;   /* the server takes CopyData */
+	bool wants_reports; /* ... and the client was told so: what sets them again is reported to
+			       it */
+	bool is_server_odd; /* something was run on it that could not be judged whole */
+	bool is_server_behind; /* RESET went back to the server's defaults, not to the start-up
+				  options */
+	/* What portals are of, until the transaction ends: the unnamed one, and the others by
+	 * name. */
 	struct statement *unnamed_portal;
 	struct statement_map portals;
 	bool is_closed;
 
 	usec connected_at;
-	usec request_at;             /* the last request began */
-	usec xact_at;                /* the open transaction began; 0: none is open */
+	usec request_at; /* the last request began */
+	usec xact_at;    /* the open transaction began; 0: none is open */
 	usec state_since;
 	struct log_ctx ctx;
 
 	/* For SHOW pointsman.last_*. */
 	struct {
 		enum route_reason reason;
-		int node;            /* -1: none */
-		usec staleness;      /* -1: unknown */
+		int node;       /* -1: none */
+		usec staleness; /* -1: unknown */
 	} last;
 	uint64_t n_requests;
 };
 
 /* What the log-in has found out; the strings are copied. */
 struct client_params {
-	struct conn *conn;           /* taken over */
+	struct conn *conn; /* taken over */
 	struct session_identity *identity;
-	struct settings *startup;    /* one reference, taken over */
-	const struct hints *hints;   /* from start-up options */
+	struct settings *startup;  /* one reference, taken over */
+	const struct hints *hints; /* from start-up options */
 	char host[46];
 	int port;
 	usec connected_at;
@@ -147,10 +150,12 @@ void client_resume(struct client *client);
 /* The transaction has ended, and all portals with it. */
 void client_forget_portals(struct client *client);
 
-/* Something that had to come to an end at the server has: a client that is gone may be done with now. */
+/* Something that had to come to an end at the server has: a client that is gone may be done with
+ * now. */
 void client_check_gone(struct client *client);
 
-/* Greets the client with what the server in its hands reports, and remembers that for others like it. */
+/* Greets the client with what the server in its hands reports, and remembers that for others like
+ * it. */
 void client_welcome(struct client *client);
 
 /* Its node in the topology as it is now, or NULL. */
@@ -162,8 +167,8 @@ const struct cluster *client_cluster(const struct client *client);
 typedef void (*client_cancel_done)(void *context);
 
 /*
- * A CancelRequest has come with this key. true when a session of this worker has it; then done(context) is
- * called once the cancel has been delivered, which may be at once.
+ * A CancelRequest has come with this key. true when a session of this worker has it; then
+ * done(context) is called once the cancel has been delivered, which may be at once.
  */
 bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
 		   client_cancel_done done, void *context);
@@ -172,29 +177,33 @@ bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
 
 extern const struct server_user client_as_server_user;
 
-/* Takes the bytes of a request to the server and notes what replies are due. false without memory. */
+/* Takes the bytes of a request to the server and notes what replies are due. false without
+ * memory. */
 bool relay_send(struct request *request);
 
-/* Bytes of the client that go to the server as they are; a server that does not take them stops the client. */
+/* Bytes of the client that go to the server as they are; a server that does not take them stops
+ * the client. */
 void relay_client_bytes(struct client *client, const uint8_t *data, size_t length);
 
 /* The server is gone while it was in use: tells the client what is known of its request. */
 void relay_server_lost(struct client *client, const char *why);
 
-/* Nothing is due any more from the server and it is in no batch, no COPY, no half-sent message. */
+/* Nothing is due any more from the server and it is in no batch, no COPY, no half-sent message.
+ */
 bool relay_is_quiet(const struct client *client);
 
-/* Ends what is open at the server of a client that has gone, so that it will be quiet. false: it cannot be. */
+/* Ends what is open at the server of a client that has gone, so that it will be quiet. false: it
+ * cannot be. */
 bool relay_wind_up(struct client *client);
 
 /* --- from bytes to requests (src/session/collect.c) --- */
 
 enum collect_result {
-	COLLECT_MORE,      /* no whole request is there yet */
-	COLLECT_REQUEST,   /* one is: extent_out says how far it goes */
-	COLLECT_STRAY,     /* a late COPY message, to be dropped: extent_out has size and tail */
+	COLLECT_MORE,    /* no whole request is there yet */
+	COLLECT_REQUEST, /* one is: extent_out says how far it goes */
+	COLLECT_STRAY,   /* a late COPY message, to be dropped: extent_out has size and tail */
 	COLLECT_TERMINATE,
-	COLLECT_BAD,       /* extent_out->error says what is wrong */
+	COLLECT_BAD, /* extent_out->error says what is wrong */
 };
 
 struct collect_extent {
@@ -208,7 +217,8 @@ struct collect_extent {
 enum collect_result collect_request(const uint8_t *data, size_t length, size_t limit,
 				    struct collect_extent *extent_out);
 
-/* --- statements that we answer ourselves: SET and SHOW pointsman.* (src/session/own_statement.c) --- */
+/* --- statements that we answer ourselves: SET and SHOW pointsman.* (src/session/own_statement.c)
+ * --- */
 
 /* Is it one? */
 bool own_statement_is(const struct statement_facts *facts);
@@ -216,7 +226,8 @@ bool own_statement_is(const struct statement_facts *facts);
 /* Appends RowDescription or NoData. */
 void own_statement_describe(const struct statement_facts *facts, struct bytes *out);
 
-/* Does it, and appends what answers Execute (or, `with_description`, a Query but for its ReadyForQuery). */
+/* Does it, and appends what answers Execute (or, `with_description`, a Query but for its
+ * ReadyForQuery). */
 void own_statement_execute(struct client *client, const struct statement_facts *facts,
 			   bool with_description, struct bytes *out);
 

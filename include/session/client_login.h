@@ -6,8 +6,9 @@
 #include "session/env.h"
 
 /*
- * From an accepted socket to an authenticated client: SSLRequest and GSSENCRequest, cancel requests, the
- * StartupMessage, passwords. All of it lives in one object that is gone when the session begins.
+ * From an accepted socket to an authenticated client: SSLRequest and GSSENCRequest, cancel
+ * requests, the StartupMessage, passwords. All of it lives in one object that is gone when the
+ * session begins.
  */
 
 struct client_login;

@@ -60,7 +60,7 @@ struct session_database {
 	struct pool_settings pool;
 	bool is_paused;
 	bool is_disabled;
-	bool is_retired; /* no longer in the configuration */
+	bool is_retired;    /* no longer in the configuration */
 	bool is_unreadable; /* its servers come up with standard_conforming_strings off */
 
 	uint32_t clients;
@@ -75,8 +75,8 @@ struct session_database {
 /* (database, user): what the clients of one user of one database share: their pools. */
 struct session_identity {
 	struct session_database *database;
-	char *user;        /* the client's */
-	char *server_user; /* who logs in to the servers */
+	char *user;              /* the client's */
+	char *server_user;       /* who logs in to the servers */
 	uint64_t topology_shape; /* when it changes, `pools` is looked up anew */
 	struct pool **pools;     /* one for each node of the cluster, made when first needed */
 	size_t n_pools;
@@ -90,18 +90,20 @@ struct session_ops {
 	struct session_database *(*database)(void *context, const char *name);
 	/* The user's secret; NULL: unknown or without one. */
 	const char *(*secret)(void *context, const char *user);
-	/* May `user` log in without a secret (auth trust)? Whoever is in the list, or anybody when there is none. */
+	/* May `user` log in without a secret (auth trust)? Whoever is in the list, or anybody
+	 * when there is none. */
 	bool (*is_known_user)(void *context, const char *user);
 	/* Counts a client in against max_client_conn; false: full. */
 	bool (*admit_client)(void *context);
 	void (*client_left)(void *context);
 	/*
-	 * A CancelRequest came on `conn`, which is the callee's now: the session with this key is looked for on all
-	 * workers and what it does is cancelled; then the socket is closed, which tells the asker that it
-	 * has been delivered, or that nobody had the key.
+	 * A CancelRequest came on `conn`, which is the callee's now: the session with this key is
+	 * looked for on all workers and what it does is cancelled; then the socket is closed,
+	 * which tells the asker that it has been delivered, or that nobody had the key.
 	 */
 	void (*cancel)(void *context, uint32_t pid, uint32_t secret, struct conn *conn);
-	/* A client of database `pointsman` or `pgbouncer`, authenticated: takes the connection over. */
+	/* A client of database `pointsman` or `pgbouncer`, authenticated: takes the connection
+	 * over. */
 	void (*admin)(void *context, struct conn *conn, const char *user, const char *database,
 		      const char *host, int port);
 	/* May this user use the console at all? */
@@ -122,32 +124,34 @@ struct session_env {
 	struct loop *loop;
 	int worker;
 	struct session_limits limits;
-	struct topology *topology;   /* one reference */
-	uint64_t topology_shape;     /* changes when clusters or nodes come or go */
+	struct topology *topology; /* one reference */
+	uint64_t topology_shape;   /* changes when clusters or nodes come or go */
 	struct pool_registry *registry;
 	struct pools *pools;
 	struct judge *judge;
 	struct stage_stats stages[STAGE_COUNT];
 
-	struct list logins;          /* struct client_login */
-	struct list clients;         /* struct client */
-	struct list databases;       /* struct session_database */
-	struct strmap *keys;         /* cancel key to struct client */
-	struct strmap *identities;   /* "database\0user" to struct session_identity */
-	struct strmap *welcomes;     /* what clients are told at login, see client_welcome.c */
+	struct list logins;        /* struct client_login */
+	struct list clients;       /* struct client */
+	struct list databases;     /* struct session_database */
+	struct strmap *keys;       /* cancel key to struct client */
+	struct strmap *identities; /* "database\0user" to struct session_identity */
+	struct strmap *welcomes;   /* what clients are told at login, see client_welcome.c */
 	struct statement_cache *statements;
 	struct request *free_requests;
-	struct list route_waiters;   /* clients that wait for a better topology */
+	struct list route_waiters; /* clients that wait for a better topology */
 	bool is_shutting_down;
 
 	const struct session_ops *ops;
 	void *context;
 };
 
-/* Sets up what an environment owns (lists, maps, judge) once loop, worker, limits, registry, pools, ops and context are filled. */
+/* Sets up what an environment owns (lists, maps, judge) once loop, worker, limits, registry,
+ * pools, ops and context are filled. */
 bool session_env_init(struct session_env *env, const struct judge_limits *judge_limits);
 
-/* Ends all sessions; with a SQLSTATE the clients are told (FATAL). Servers in use are still waited for. */
+/* Ends all sessions; with a SQLSTATE the clients are told (FATAL). Servers in use are still
+ * waited for. */
 void session_env_close_all(struct session_env *env, const char *sqlstate, const char *message);
 
 /* Ends all sessions first, then frees what init made. */

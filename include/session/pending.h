@@ -8,9 +8,10 @@
 #include "base/bytes.h"
 
 /*
- * The queue of replies due (R-20). Every message to a server that will be answered has an entry, in the
- * order in which they were sent; what we answer ourselves stands in the same queue and waits for its turn. A reply that does
- * not fit the first entry means that the two ends disagree, and the server is not to be trusted any more.
+ * The queue of replies due (R-20). Every message to a server that will be answered has an entry,
+ * in the order in which they were sent; what we answer ourselves stands in the same queue and
+ * waits for its turn. A reply that does not fit the first entry means that the two ends disagree,
+ * and the server is not to be trusted any more.
  */
 
 struct statement;
@@ -37,20 +38,24 @@ enum pending_action {
 struct pending_entry {
 	uint8_t kind;
 	uint8_t action;
-	bool is_optional; /* SYNC: the server may have ignored it, see take_copy_in() in relay.c */
+	bool is_optional; /* SYNC: the server may have ignored it, see take_copy_in() in relay.c
+			   */
 	uint32_t commands_done; /* QUERY: CommandCompletes so far */
 	/*
-	 * PARSE, and the ANSWER to a Parse that was not needed: what is prepared (one reference) and the hash
-	 * of the client's name for it, 0 when the client gave it none. Should it fail, the name is taken back.
+	 * PARSE, and the ANSWER to a Parse that was not needed: what is prepared (one reference)
+	 * and the hash of the client's name for it, 0 when the client gave it none. Should it
+	 * fail, the name is taken back.
 	 */
 	struct statement *statement;
 	uint64_t name_hash;
-	bool is_named;       /* PARSE: the server is to have it under our name for it, not as "" */
-	uint64_t closed_id;  /* CLOSE of ours: what the server holds until then; else 0 */
-	/* QUERY, EXECUTE: whose effects follow its completion; kept by the request or the statement. */
+	bool is_named;      /* PARSE: the server is to have it under our name for it, not as "" */
+	uint64_t closed_id; /* CLOSE of ours: what the server holds until then; else 0 */
+	/* QUERY, EXECUTE: whose effects follow its completion; kept by the request or the
+	 * statement. */
 	const struct statement_facts *facts;
 	struct statement *facts_owner; /* one reference that keeps `facts` alive, or NULL */
-	char *closed_name;  /* ANSWER to a Close: owned; with `statement`, to be undone when it is skipped */
+	char *closed_name;  /* ANSWER to a Close: owned; with `statement`, to be undone when it is
+			       skipped */
 	struct bytes *text; /* ANSWER, REPLACE: owned */
 };
 

@@ -25,33 +25,36 @@
 struct client;
 
 enum request_end {
-	REQUEST_LOGIN,    /* no bytes: a client is to be greeted */
+	REQUEST_LOGIN, /* no bytes: a client is to be greeted */
 	REQUEST_QUERY,
 	REQUEST_FUNCTION_CALL,
 	REQUEST_SYNC,
 	REQUEST_FLUSH,
-	REQUEST_PARTIAL,  /* more than client_buffer without an end: what is there goes ahead */
+	REQUEST_PARTIAL, /* more than client_buffer without an end: what is there goes ahead */
 };
 
 /* What is done with one message. */
 enum op_action {
-	OP_FORWARD,   /* as it is */
-	OP_REWRITE,   /* a statement's name is replaced (Parse, Bind, Describe) */
-	OP_ANSWER,    /* answered by us, in turn; nothing is sent */
-	OP_REFUSE,    /* made to fail on the server, with an error text of ours */
-	OP_DROP,      /* the server would ignore it: neither sent nor answered */
+	OP_FORWARD, /* as it is */
+	OP_REWRITE, /* a statement's name is replaced (Parse, Bind, Describe) */
+	OP_ANSWER,  /* answered by us, in turn; nothing is sent */
+	OP_REFUSE,  /* made to fail on the server, with an error text of ours */
+	OP_DROP,    /* the server would ignore it: neither sent nor answered */
 };
 
 struct op {
 	uint8_t type;
 	uint8_t action;   /* enum op_action */
 	uint32_t offset;  /* of the message, from the start of the request */
-	uint32_t present; /* bytes of it that are there; less than its size only for the last one */
+	uint32_t present; /* bytes of it that are there; less than its size only for the last one
+			   */
 	uint32_t size;    /* all of it, header included */
 	uint32_t name_offset; /* of the statement's name, within the message */
 	uint32_t name_length; /* without its NUL */
-	struct statement *statement; /* Parse, Bind, Describe of a statement: one reference; else NULL */
-	const struct statement_facts *facts; /* Query and Execute: whose effects it has; may be NULL */
+	struct statement
+		*statement; /* Parse, Bind, Describe of a statement: one reference; else NULL */
+	const struct statement_facts
+		*facts;       /* Query and Execute: whose effects it has; may be NULL */
 	struct bytes *answer; /* OP_ANSWER and OP_REFUSE: owned */
 };
 
@@ -62,8 +65,8 @@ struct request {
 	struct client *client;
 	enum stage stage;
 	enum request_end end;
-	size_t size;      /* bytes of input it covers */
-	size_t tail;      /* bytes of its last message still to come */
+	size_t size; /* bytes of input it covers */
+	size_t tail; /* bytes of its last message still to come */
 
 	struct op *ops;
 	size_t n_ops;
@@ -74,16 +77,17 @@ struct request {
 	/* Found by classify. */
 	struct verdict verdict; /* the worst of all its statements; no effects in it */
 	struct hints hints;     /* of its comments, then merged with the weaker sources */
-	bool is_hint_default;   /* the client itself gave no read_hint: what overrules it is no news */
+	bool is_hint_default; /* the client itself gave no read_hint: what overrules it is no news
+			       */
 	char bad_hint[160];
-	enum pin_reason pin;    /* a state that it leaves in the server */
+	enum pin_reason pin; /* a state that it leaves in the server */
 	bool has_executes;
-	bool needs_server;      /* false: we can answer all of it */
-	bool is_refused;        /* by us, before any server is in it: what follows is skipped */
-	bool is_taken;          /* its bytes are out of the client's input */
-	bool is_sent;           /* its bytes have left; a failure after this is 08006 */
-	bool has_error;         /* an error was passed on to the client */
-	bool is_setup_sent;     /* prepare stage: settings are on their way */
+	bool needs_server;  /* false: we can answer all of it */
+	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
+	bool is_taken;      /* its bytes are out of the client's input */
+	bool is_sent;       /* its bytes have left; a failure after this is 08006 */
+	bool has_error;     /* an error was passed on to the client */
+	bool is_setup_sent; /* prepare stage: settings are on their way */
 	bool is_setup_retried;
 
 	struct route_decision decision;
@@ -109,7 +113,8 @@ struct op *request_add_op(struct request *request);
 /* Walks the chain from request->stage. When it returns the request may be finished and gone. */
 void request_run(struct request *request);
 
-/* What a stage waited for has happened: goes on with the stage itself again, or, where `passed`, with the next. */
+/* What a stage waited for has happened: goes on with the stage itself again, or, where `passed`,
+ * with the next. */
 void request_resume(struct request *request, bool passed);
 
 /* The bytes of the request, until they are taken. */
@@ -119,13 +124,14 @@ const uint8_t *request_bytes(const struct request *request);
 void request_take(struct request *request);
 
 /*
- * Answers a request of which nothing was sent with an error of ours, as PostgreSQL would: for a Query, error
- * and ReadyForQuery; for extended messages the error, nothing until the Sync, then
+ * Answers a request of which nothing was sent with an error of ours, as PostgreSQL would: for a
+ * Query, error and ReadyForQuery; for extended messages the error, nothing until the Sync, then
  * ReadyForQuery. Not for use inside a transaction (there a message is refused by OP_REFUSE, so
- * that the server's transaction fails too). A login that fails ends the session. Returns what the stage is to return.
+ * that the server's transaction fails too). A login that fails ends the session. Returns what the
+ * stage is to return.
  */
-enum stage_result request_fail(struct request *request, const char *sqlstate,
-			       const char *message, const char *detail);
+enum stage_result request_fail(struct request *request, const char *sqlstate, const char *message,
+			       const char *detail);
 
 /* --- the stages --- */
 
@@ -144,8 +150,8 @@ enum stage_result stage_finish(struct request *request);
 size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t length);
 
 /*
- * The server was lost, or given up, before anything of the request was sent: once, another one is borrowed. false: that
- * was done before.
+ * The server was lost, or given up, before anything of the request was sent: once, another one is
+ * borrowed. false: that was done before.
  */
 bool prepare_retry(struct request *request);
 

@@ -9,9 +9,9 @@
 #include "sql/verdict.h"
 
 /*
- * Prepared statements of the extended protocol. A worker keeps each text (with its parameter types)
- * once, under an id that no other text in the process ever has; clients' names lead to it, and on
- * servers it is prepared under a name made of the id, when first needed. Which servers
+ * Prepared statements of the extended protocol. A worker keeps each text (with its parameter
+ * types) once, under an id that no other text in the process ever has; clients' names lead to it,
+ * and on servers it is prepared under a name made of the id, when first needed. Which servers
  * have it, the servers know (pool/server.h).
  */
 
@@ -22,10 +22,10 @@ struct statement_facts {
 	unsigned n_statements;
 	bool is_explicit_read_only;
 	bool has_transaction_control;
-	enum pin_reason pin;       /* the first one among its effects */
-	struct hints *hints;       /* of its comments; NULL: none */
+	enum pin_reason pin; /* the first one among its effects */
+	struct hints *hints; /* of its comments; NULL: none */
 	size_t n_effects;
-	struct effect effects[];   /* the texts follow in the same allocation */
+	struct effect effects[]; /* the texts follow in the same allocation */
 };
 
 /* NULL without memory. */
@@ -36,16 +36,17 @@ struct statement {
 	uint64_t id;
 	unsigned references;
 	/*
-	 * A server has accepted it before, or it is transaction control, which any server accepts. Its Parse can then
-	 * be answered without a server: so that who only prepares does not wait behind
-	 * those who hold all servers, and perhaps wait for him (pgbench prepares synchronously).
+	 * A server has accepted it before, or it is transaction control, which any server
+	 * accepts. Its Parse can then be answered without a server: so that who only prepares
+	 * does not wait behind those who hold all servers, and perhaps wait for him (pgbench
+	 * prepares synchronously).
 	 */
 	bool is_proved;
 	struct statement_facts *facts;
-	size_t body_length;   /* of the Parse message behind its name: text, NUL, types */
+	size_t body_length; /* of the Parse message behind its name: text, NUL, types */
 	uint8_t *body;
 	struct statement_cache *cache;
-	struct statement *lru_newer;   /* while nobody holds it but the cache */
+	struct statement *lru_newer; /* while nobody holds it but the cache */
 	struct statement *lru_older;
 };
 
@@ -55,7 +56,8 @@ struct statement_cache;
 struct statement_cache *statement_cache_create(size_t idle_bytes_max);
 void statement_cache_destroy(struct statement_cache **cache);
 
-/* The statement with this Parse body, if the cache has it: one reference, the caller's. Else NULL. */
+/* The statement with this Parse body, if the cache has it: one reference, the caller's. Else
+ * NULL. */
 struct statement *statement_find(struct statement_cache *cache, const uint8_t *body,
 				 size_t length);
 
@@ -63,8 +65,8 @@ struct statement *statement_find(struct statement_cache *cache, const uint8_t *b
  * The statement with this Parse body, which has been judged so. One reference, the caller's. NULL
  * without memory.
  */
-struct statement *statement_get(struct statement_cache *cache, const uint8_t *body,
-				size_t length, const struct judgement *judgement);
+struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
+				const struct judgement *judgement);
 
 struct statement *statement_ref(struct statement *statement);
 void statement_unref(struct statement **statement);

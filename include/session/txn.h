@@ -11,24 +11,25 @@
 #include "sql/verdict.h"
 
 /*
- * What a session has set, under PostgreSQL's rules for transactions (R-41): a SET counts from the moment its
- * command completes, and is undone by ROLLBACK, by ROLLBACK TO a savepoint before it, and by an error in an
- * implicit transaction. The same for `SET pointsman.*`. Fed with the effects of completed commands and with the
- * status of each ReadyForQuery.
+ * What a session has set, under PostgreSQL's rules for transactions (R-41): a SET counts from the
+ * moment its command completes, and is undone by ROLLBACK, by ROLLBACK TO a savepoint before it,
+ * and by an error in an implicit transaction. The same for `SET pointsman.*`. Fed with the
+ * effects of completed commands and with the status of each ReadyForQuery.
  */
 
 struct txn_savepoint;
 
 struct txn {
-	uint8_t status;                 /* of the last ReadyForQuery sent to the client */
-	bool has_failed;                /* an error since the last commit, rollback or ReadyForQuery 'I' */
-	usec began_at;                  /* 0: none is open */
-	struct settings *startup;       /* what RESET goes back to */
-	struct settings *settings;      /* in effect now */
-	struct settings *committed;     /* ... and when the open transaction is rolled back */
-	struct hints *hints;            /* from SET pointsman.x; NULL: none */
+	uint8_t status;  /* of the last ReadyForQuery sent to the client */
+	bool has_failed; /* an error since the last commit, rollback or ReadyForQuery 'I' */
+	usec began_at;   /* 0: none is open */
+	struct settings *startup;   /* what RESET goes back to */
+	struct settings *settings;  /* in effect now */
+	struct settings *committed; /* ... and when the open transaction is rolled back */
+	struct hints *hints_startup; /* what RESET pointsman.x goes back to; NULL: none */
+	struct hints *hints;        /* from SET pointsman.x; NULL: none */
 	struct hints *hints_committed;
-	struct hints *hints_local;      /* from SET LOCAL */
+	struct hints *hints_local;        /* from SET LOCAL */
 	struct txn_savepoint *savepoints; /* the innermost first */
 };
 
@@ -36,7 +37,11 @@ struct txn {
 void txn_init(struct txn *txn, struct settings *startup);
 void txn_destroy(struct txn *txn);
 
-/* A command with this effect has completed; `tag` is its command tag. false without memory: the session's state is unknown. */
+/* Hints from start-up options; copied. */
+void txn_set_startup_hints(struct txn *txn, const struct hints *hints);
+
+/* A command with this effect has completed; `tag` is its command tag. false without memory: the
+ * session's state is unknown. */
 bool txn_apply(struct txn *txn, const struct effect *effect, const char *tag);
 
 /* An ErrorResponse went by. */

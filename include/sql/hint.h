@@ -11,10 +11,20 @@
  * pointsman.KEY and from start-up options; this is the one place that knows their spelling.
  */
 
-enum read_hint { READ_HINT_NONE, READ_HINT_PRIMARY, READ_HINT_REPLICA, READ_HINT_STALE_ALLOWED };
-enum consistency { CONSISTENCY_NONE, CONSISTENCY_SESSION, CONSISTENCY_EVENTUAL, CONSISTENCY_STRONG };
+enum read_hint {
+	READ_HINT_NONE,
+	READ_HINT_PRIMARY,
+	READ_HINT_REPLICA,
+	READ_HINT_STALE_ALLOWED
+};
+enum consistency {
+	CONSISTENCY_NONE,
+	CONSISTENCY_SESSION,
+	CONSISTENCY_EVENTUAL,
+	CONSISTENCY_STRONG
+};
 
-#define HINT_ROUTE_MAX 64
+#define HINT_ROUTE_MAX       64
 #define HINT_TRACEPARENT_MAX 56
 
 /* A value that is not in `set` is absent: the next weaker source decides. */
@@ -49,7 +59,8 @@ static inline bool hint_is_set(const struct hints *hints, enum hint_key key)
 
 /* "read_hint", "max_staleness", ... */
 const char *hint_key_name(enum hint_key key);
-const char *read_hint_name(enum read_hint hint); /* "none", "primary", "replica", "stale-allowed" */
+const char *read_hint_name(
+	enum read_hint hint); /* "none", "primary", "replica", "stale-allowed" */
 const char *consistency_name(enum consistency consistency);
 bool read_hint_parse(const char *text, enum read_hint *out);
 bool consistency_parse(const char *text, enum consistency *out);

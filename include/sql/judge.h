@@ -30,7 +30,7 @@ struct judge_limits {
 	 * bounds a text is judged `unknown`, `too_large`. */
 	size_t parse_bytes_max;
 	size_t tokens_max;
-	size_t nesting_max;      /* open parentheses, brackets and CASEs, and operator chains */
+	size_t nesting_max; /* open parentheses, brackets and CASEs, and operator chains */
 	size_t cache_bytes_max;
 };
 
@@ -55,8 +55,8 @@ struct judgement {
 	const struct verdict *verdict;
 	/* What comments in the text ask for. */
 	struct hints hints;
-	unsigned bad_hints;      /* how many were malformed */
-	char bad_hint_why[160];  /* the first of them */
+	unsigned bad_hints;     /* how many were malformed */
+	char bad_hint_why[160]; /* the first of them */
 	/* Hash of the shape, for SHOW SHAPES and logs: the same in every process. A text that is
 	 * too_large has that of its beginning. */
 	uint64_t shape[2];

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 /*
- * What the text of a statement says about where it may run and what it leaves behind in a session.
- * Made by sql/classify, read by route and session. Knows nothing of nodes, sessions or hints.
+ * What the text of a statement says about where it may run and what it leaves behind in a
+ * session. Made by sql/classify, read by route and session. Knows nothing of nodes, sessions or
+ * hints.
  */
 
 /* In order of severity: a text with several statements is as severe as its worst. */
@@ -16,39 +17,40 @@ enum verdict_kind {
 	VERDICT_READ_TAINTED, /* read-only, but it needs or makes session state */
 	VERDICT_WRITE,
 	VERDICT_DDL,
-	VERDICT_TXN,          /* BEGIN, COMMIT, SAVEPOINT, ... */
-	VERDICT_SESSION,      /* SET, PREPARE, LISTEN, DISCARD, ... */
+	VERDICT_TXN,     /* BEGIN, COMMIT, SAVEPOINT, ... */
+	VERDICT_SESSION, /* SET, PREPARE, LISTEN, DISCARD, ... */
 	VERDICT_COPY_IN,
-	VERDICT_COPY_OUT,     /* COPY ... TO of what is not proved read-only, or to a file; else READ */
-	VERDICT_UNKNOWN,      /* could not be parsed, or too large to */
+	VERDICT_COPY_OUT, /* COPY ... TO of what is not proved read-only, or to a file; else READ
+			   */
+	VERDICT_UNKNOWN,  /* could not be parsed, or too large to */
 };
 
 /*
  * Why the verdict is what it is; the word of the reason is the one in logs, SHOW and metrics.
  * route/route.h takes these over into its own enum.
  */
-#define VERDICT_REASONS(X)                                                                        \
-	X(READ, read)                         /* every node is known and harmless */              \
-	X(EMPTY, empty)                       /* no statement at all */                           \
-	X(WRITE, write)                       /* DML, MERGE, at any depth */                      \
-	X(SELECT_INTO, select_into)                                                               \
-	X(LOCK, lock)                         /* FOR UPDATE / SHARE ..., LOCK TABLE */            \
-	X(VOLATILE_FUNCTION, volatile_function)                                                   \
-	X(UNKNOWN_FUNCTION, unknown_function)                                                     \
-	X(SESSION_FUNCTION, session_function) /* set_config, pg_backend_pid, setseed, ... */      \
-	X(ADVISORY_LOCK, advisory_lock)                                                           \
-	X(TEMP_RELATION, temp_relation)                                                           \
-	X(DDL, ddl)                                                                               \
-	X(UTILITY, utility)                   /* CALL, DO, VACUUM, ... */                         \
-	X(TRANSACTION, transaction)                                                               \
-	X(SESSION, session)                                                                       \
-	X(CURSOR, cursor)                                                                         \
-	X(COPY_IN, copy_in)                                                                       \
-	X(COPY_OUT, copy_out)                                                                     \
-	X(UNKNOWN_NODE, unknown_node)         /* a kind of node the allow-list does not have */   \
-	X(UNREADABLE, unreadable)             /* an encoding or a string syntax we do not read */ \
-	X(PARSE_ERROR, parse_error)                                                               \
-	X(TOO_LARGE, too_large)               /* above max_parse_bytes or the token/nesting bound */
+#define VERDICT_REASONS(X)                                                                   \
+	X(READ, read)   /* every node is known and harmless */                               \
+	X(EMPTY, empty) /* no statement at all */                                            \
+	X(WRITE, write) /* DML, MERGE, at any depth */                                       \
+	X(SELECT_INTO, select_into)                                                          \
+	X(LOCK, lock) /* FOR UPDATE / SHARE ..., LOCK TABLE */                               \
+	X(VOLATILE_FUNCTION, volatile_function)                                              \
+	X(UNKNOWN_FUNCTION, unknown_function)                                                \
+	X(SESSION_FUNCTION, session_function) /* set_config, pg_backend_pid, setseed, ... */ \
+	X(ADVISORY_LOCK, advisory_lock)                                                      \
+	X(TEMP_RELATION, temp_relation)                                                      \
+	X(DDL, ddl)                                                                          \
+	X(UTILITY, utility) /* CALL, DO, VACUUM, ... */                                      \
+	X(TRANSACTION, transaction)                                                          \
+	X(SESSION, session)                                                                  \
+	X(CURSOR, cursor)                                                                    \
+	X(COPY_IN, copy_in)                                                                  \
+	X(COPY_OUT, copy_out)                                                                \
+	X(UNKNOWN_NODE, unknown_node) /* a kind of node the allow-list does not have */      \
+	X(UNREADABLE, unreadable)     /* an encoding or a string syntax we do not read */    \
+	X(PARSE_ERROR, parse_error)                                                          \
+	X(TOO_LARGE, too_large) /* above max_parse_bytes or the token/nesting bound */
 
 enum verdict_reason {
 #define VERDICT_REASON_ENUM(upper, lower) VERDICT_REASON_##upper,
@@ -59,27 +61,28 @@ enum verdict_reason {
 
 /* What a statement does to the session, in the order of the text. */
 enum effect_kind {
-	EFFECT_BEGIN,          /* value: its text; flags from EFFECT_READ_ONLY on */
-	EFFECT_COMMIT,         /* flag EFFECT_CHAIN */
-	EFFECT_ROLLBACK,       /* flag EFFECT_CHAIN */
-	EFFECT_SAVEPOINT,      /* name */
-	EFFECT_RELEASE,        /* name */
-	EFFECT_ROLLBACK_TO,    /* name */
+	EFFECT_BEGIN,               /* value: its text; flags from EFFECT_READ_ONLY on */
+	EFFECT_COMMIT,              /* flag EFFECT_CHAIN */
+	EFFECT_ROLLBACK,            /* flag EFFECT_CHAIN */
+	EFFECT_SAVEPOINT,           /* name */
+	EFFECT_RELEASE,             /* name */
+	EFFECT_ROLLBACK_TO,         /* name */
 	EFFECT_PREPARE_TRANSACTION, /* PREPARE TRANSACTION: ends the transaction */
 	/* SET TRANSACTION, SET transaction_*. value: its text; flags as for BEGIN. */
 	EFFECT_SET_TRANSACTION,
-	EFFECT_SET,            /* name, value: text of the statement to replay; flag EFFECT_LOCAL */
-	EFFECT_RESET,          /* name */
+	EFFECT_SET,   /* name, value: text of the statement to replay; flag EFFECT_LOCAL */
+	EFFECT_RESET, /* name */
 	EFFECT_RESET_ALL,
-	EFFECT_SET_HINT,       /* SET [LOCAL] pointsman.NAME = value; value NULL: to default / RESET */
-	EFFECT_SHOW_HINT,      /* SHOW pointsman.NAME */
+	EFFECT_SET_HINT,  /* SET [LOCAL] pointsman.NAME = value; value NULL: to default / RESET */
+	EFFECT_SHOW_HINT, /* SHOW pointsman.NAME */
 	EFFECT_DISCARD_ALL,
-	EFFECT_DISCARD_PLANS,  /* and DISCARD SEQUENCES, which a pool treats alike: nothing to track */
+	EFFECT_DISCARD_PLANS, /* and DISCARD SEQUENCES, which a pool treats alike: nothing to
+				 track */
 	EFFECT_DISCARD_TEMP,
-	EFFECT_PREPARE,        /* name, value: its text */
-	EFFECT_EXECUTE,        /* name */
-	EFFECT_DEALLOCATE,     /* name, or NULL for ALL */
-	EFFECT_PIN,            /* leaves state in the server that cannot be tracked: see `pin` */
+	EFFECT_PREPARE,    /* name, value: its text */
+	EFFECT_EXECUTE,    /* name */
+	EFFECT_DEALLOCATE, /* name, or NULL for ALL */
+	EFFECT_PIN,        /* leaves state in the server that cannot be tracked: see `pin` */
 };
 
 enum {
@@ -92,17 +95,17 @@ enum {
 };
 
 /* Why a session must keep its server. The words are those of SHOW PINS. */
-#define PIN_REASONS(X)                                                                            \
-	X(LISTEN, listen)                                                                         \
-	X(TEMP_TABLE, temp_table)                                                                 \
-	X(ADVISORY_LOCK, advisory_lock)                                                           \
-	X(HELD_CURSOR, held_cursor)                                                               \
-	X(SET_CONFIG_DYNAMIC, set_config_dynamic)                                                 \
-	X(SETSEED, setseed)                                                                       \
-	X(BACKEND_PID, backend_pid)                                                               \
-	X(LOAD, load)                                                                             \
-	X(SQL_PREPARE, sql_prepare)                                                               \
-	X(REPLICATION, replication)                                                               \
+#define PIN_REASONS(X)                            \
+	X(LISTEN, listen)                         \
+	X(TEMP_TABLE, temp_table)                 \
+	X(ADVISORY_LOCK, advisory_lock)           \
+	X(HELD_CURSOR, held_cursor)               \
+	X(SET_CONFIG_DYNAMIC, set_config_dynamic) \
+	X(SETSEED, setseed)                       \
+	X(BACKEND_PID, backend_pid)               \
+	X(LOAD, load)                             \
+	X(SQL_PREPARE, sql_prepare)               \
+	X(REPLICATION, replication)               \
 	X(UNKNOWN_STATE, unknown_state)
 
 enum pin_reason {
@@ -130,12 +133,13 @@ struct verdict {
 	const char *culprit;
 	const struct effect *effects;
 	size_t n_effects;
-	bool is_explicit_read_only; /* BEGIN READ ONLY / START TRANSACTION READ ONLY alone */
+	bool is_explicit_read_only;   /* BEGIN READ ONLY / START TRANSACTION READ ONLY alone */
 	bool has_transaction_control; /* any BEGIN, COMMIT, SAVEPOINT ... among the statements */
 };
 
-const char *verdict_kind_name(enum verdict_kind kind);       /* "read", "read_tainted", ... */
-const char *verdict_reason_name(enum verdict_reason reason); /* "read", "volatile_function", ... */
-const char *pin_reason_name(enum pin_reason reason);         /* "listen", ...; "" for PIN_NONE */
+const char *verdict_kind_name(enum verdict_kind kind); /* "read", "read_tainted", ... */
+const char *verdict_reason_name(
+	enum verdict_reason reason);                 /* "read", "volatile_function", ... */
+const char *pin_reason_name(enum pin_reason reason); /* "listen", ...; "" for PIN_NONE */
 
 #endif

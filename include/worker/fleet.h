@@ -13,17 +13,17 @@
 #include "worker/worker.h"
 
 /*
- * All workers, as the control thread sees them, and the few things that they share: the registry of
- * pools, the count of clients. All functions are for the control thread unless said otherwise.
+ * All workers, as the control thread sees them, and the few things that they share: the registry
+ * of pools, the count of clients. All functions are for the control thread unless said otherwise.
  */
 struct fleet;
 
 struct fleet_hooks {
 	void *context;
 	/*
-	 * A client of the console has logged in on a worker; the connection is off that loop and is to be attached to
-	 * the control loop. AuthenticationOk lies in its output already. Strings are the callee's copies to keep until
-	 * the call returns.
+	 * A client of the console has logged in on a worker; the connection is off that loop and
+	 * is to be attached to the control loop. AuthenticationOk lies in its output already.
+	 * Strings are the callee's copies to keep until the call returns.
 	 */
 	void (*console)(void *context, struct conn *conn, const char *user, const char *database,
 			const char *host, int port);
@@ -51,8 +51,8 @@ void fleet_set_topology(struct fleet *fleet, struct topology *topology);
 const struct topology *fleet_topology(const struct fleet *fleet);
 
 /*
- * A new configuration (a reference of its own is taken), and with it, where clusters or nodes have
- * changed, the new picture of them (its reference is taken over; else NULL): workers take
+ * A new configuration (a reference of its own is taken), and with it, where clusters or nodes
+ * have changed, the new picture of them (its reference is taken over; else NULL): workers take
  * over both at once.
  */
 void fleet_set_snapshot(struct fleet *fleet, struct snapshot *snapshot,
@@ -61,10 +61,12 @@ const struct snapshot *fleet_snapshot(const struct fleet *fleet);
 
 enum fleet_drain {
 	FLEET_DRAIN_CLIENTS, /* until the last client has left */
-	FLEET_DRAIN_SERVERS, /* until no client is in the middle of anything; each is then told to go */
+	FLEET_DRAIN_SERVERS, /* until no client is in the middle of anything; each is then told to
+				go */
 };
 
-/* No new clients from now on; hooks.drained() follows. A second call may only be more pressing. */
+/* No new clients from now on; hooks.drained() follows. A second call may only be more pressing.
+ */
 void fleet_drain(struct fleet *fleet, enum fleet_drain how);
 
 /* --- asking all workers --- */
@@ -80,8 +82,8 @@ struct fleet_call {
 
 /*
  * Runs a function on every worker and, when all have done so, done() on the control thread. The
- * results are freed after it unless it takes them (sets NULL). `argument` must live until then and not be changed. false
- * without memory: done() will not come.
+ * results are freed after it unless it takes them (sets NULL). `argument` must live until then
+ * and not be changed. false without memory: done() will not come.
  */
 bool fleet_call(struct fleet *fleet, fleet_function function, void *argument,
 		void (*done)(void *context, struct fleet_call *call), void *context);

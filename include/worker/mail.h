@@ -8,7 +8,8 @@
 #include "worker/fleet.h"
 #include "worker/worker.h"
 
-/* The messages of enum worker_mail_kind. Each is one allocation; see net/mailbox.h for who frees it. */
+/* The messages of enum worker_mail_kind. Each is one allocation; see net/mailbox.h for who frees
+ * it. */
 
 struct client_mail {
 	struct mail mail;

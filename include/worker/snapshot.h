@@ -5,24 +5,25 @@
 #include "config/config.h"
 
 /*
- * All that a reload replaces: the configuration and the user list that goes with it. Immutable; every
- * thread that uses one holds a reference.
+ * All that a reload replaces: the configuration and the user list that goes with it. Immutable;
+ * every thread that uses one holds a reference.
  */
 struct snapshot {
 	struct config *config;
-	struct userlist *users; /* NULL: there is no list */
-	struct snapshot *users_owner; /* the users are this one's; NULL: our own */
-	int references;         /* atomic */
+	struct userlist *users;        /* NULL: there is no list */
+	struct snapshot *users_owner;  /* the users are this one's; NULL: our own */
+	int references;                /* atomic */
 	unsigned long long generation; /* one more with each reload */
 };
 
 /*
- * Loads the configuration file and its user list. NULL on error: every one is a line in `errors`. One
- * reference, the caller's.
+ * Loads the configuration file and its user list. NULL on error: every one is a line in `errors`.
+ * One reference, the caller's.
  */
 struct snapshot *snapshot_load(const char *path, struct bytes *errors);
 
-/* One with another configuration (a reference is taken over) and the same users. NULL without memory. */
+/* One with another configuration (a reference is taken over) and the same users. NULL without
+ * memory. */
 struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);

@@ -29,13 +29,14 @@ enum worker_mail_kind {
 	WORKER_MAIL_STOP,
 };
 
-/* A CancelRequest that goes round the workers; its connection stays with the worker it came to. */
+/* A CancelRequest that goes round the workers; its connection stays with the worker it came to.
+ */
 struct cancel_round {
 	struct conn *conn;
 	uint32_t pid;
 	uint32_t secret;
-	int origin;       /* the worker that it came to */
-	int answers_due;  /* counted down at the origin */
+	int origin;      /* the worker that it came to */
+	int answers_due; /* counted down at the origin */
 };
 
 struct worker {
@@ -49,10 +50,10 @@ struct worker {
 	unsigned ticks;
 	struct snapshot *snapshot;
 	struct pool_env pool_env;
-	struct session_env env;    /* env.pools, env.clients, env.databases ... */
-	atomic_int clients;        /* for choosing the least loaded one */
+	struct session_env env; /* env.pools, env.clients, env.databases ... */
+	atomic_int clients;     /* for choosing the least loaded one */
 	bool is_draining;
-	bool is_drain_hasty;       /* clients that are in the middle of nothing are told to go */
+	bool is_drain_hasty; /* clients that are in the middle of nothing are told to go */
 	bool is_drain_reported;
 };
 

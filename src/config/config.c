@@ -219,4 +219,3 @@ const struct config_database *config_database_find(const struct config *config, 
 	}
 	return any;
 }
-

@@ -78,8 +78,8 @@ static const struct option_words read_hint_words = { READ_HINT_STALE_ALLOWED + 1
 						     NULL, 0 };
 static const struct option_words consistency_words = { CONSISTENCY_STRONG + 1, consistency_word,
 						       NULL, 0 };
-static const struct option_words no_replica_words = { ROUTE_NO_REPLICA_ERROR + 1, no_replica_word, NULL,
-						      0 };
+static const struct option_words no_replica_words = { ROUTE_NO_REPLICA_ERROR + 1, no_replica_word,
+						      NULL, 0 };
 
 /* clang-format off */
 

@@ -11,8 +11,10 @@ static void describe_nodes(struct monitor_node *to, const struct config_cluster 
 	for (size_t i = 0; i < from->n_nodes; i++) {
 		const struct config_node *node = &from->nodes[i];
 
-		to[i] = (struct monitor_node){ .name = node->name, .host = node->host,
-					       .port = node->port, .weight = node->weight,
+		to[i] = (struct monitor_node){ .name = node->name,
+					       .host = node->host,
+					       .port = node->port,
+					       .weight = node->weight,
 					       .zone = node->zone };
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * The control thread; see daemon/daemon.h. It owns the monitor, the fleet and the console, accepts
- * from the listening sockets, and is the only one that replaces the configuration.
+ * The control thread; see daemon/daemon.h. It owns the monitor, the fleet and the console,
+ * accepts from the listening sockets, and is the only one that replaces the configuration.
  */
 #include "daemon/daemon.h"
 
@@ -20,14 +20,15 @@
 #include "probe/monitor.h"
 #include "worker/fleet.h"
 
-#define SIGNALS     5
+#define SIGNALS 5
 
 struct daemon {
 	struct snapshot *snapshot;
 	struct loop *loop;
 	struct monitor *monitor;
-	struct monitor_cluster *monitor_clusters; /* what the monitor goes by; strings of the snapshot */
-	struct snapshot *monitored;               /* ... of this one */
+	struct monitor_cluster
+		*monitor_clusters;  /* what the monitor goes by; strings of the snapshot */
+	struct snapshot *monitored; /* ... of this one */
 	struct fleet *fleet;
 	struct console *console;
 	struct topology *topology; /* published before there is a fleet */
@@ -56,15 +57,15 @@ static void on_admin(void *context, int fd, const struct sockaddr *address, sock
 static bool begin_accepting(struct daemon *daemon)
 {
 	for (int i = 0; i < daemon->sockets->count; i++) {
-		daemon->listeners[i] = listener_create(daemon->loop, daemon->sockets->fds[i],
-						       on_client, daemon);
+		daemon->listeners[i] =
+			listener_create(daemon->loop, daemon->sockets->fds[i], on_client, daemon);
 		if (!daemon->listeners[i])
 			return false;
 	}
 	if (daemon->sockets->admin_fd == -1)
 		return true;
-	daemon->admin_listener = listener_create(daemon->loop, daemon->sockets->admin_fd,
-						 on_admin, daemon);
+	daemon->admin_listener =
+		listener_create(daemon->loop, daemon->sockets->admin_fd, on_admin, daemon);
 	return daemon->admin_listener != NULL;
 }
 
@@ -90,8 +91,8 @@ static void on_topology(void *context, struct topology *topology)
 }
 
 /*
- * Begins to monitor what a snapshot describes, in place of what was before. Leaves the first picture in
- * daemon->topology. Without memory the old one goes on.
+ * Begins to monitor what a snapshot describes, in place of what was before. Leaves the first
+ * picture in daemon->topology. Without memory the old one goes on.
  */
 static bool begin_monitor(struct daemon *daemon, struct snapshot *snapshot)
 {
@@ -102,8 +103,8 @@ static bool begin_monitor(struct daemon *daemon, struct snapshot *snapshot)
 	if (!clusters)
 		return false;
 	daemon->topology = topology_create(0, NULL); /* marks the beginning for on_topology() */
-	monitor = monitor_create(daemon->loop, clusters, snapshot->config->n_clusters, on_topology,
-				 daemon);
+	monitor = monitor_create(daemon->loop, clusters, snapshot->config->n_clusters,
+				 on_topology, daemon);
 	if (!monitor) {
 		topology_unref(&daemon->topology);
 		free(clusters);
@@ -221,13 +222,14 @@ static void begin_shutdown(void *context, enum console_shutdown how)
 		return;
 	}
 	log_info(NULL, "shutting down when %s",
-		 how == CONSOLE_SHUTDOWN_SERVERS ? "no server is in use" : "all clients have left");
-	stop_accepting(daemon);
+		 how == CONSOLE_SHUTDOWN_SERVERS ? "no server is in use"
+						 : "all clients have left");
+	/* New clients are still accepted, to be told: the supervisor's sockets would queue them. */
 	if (!daemon->is_draining && limit > 0)
 		loop_timer_start(daemon->shutdown_timer, limit);
 	daemon->is_draining = true;
-	fleet_drain(daemon->fleet, how == CONSOLE_SHUTDOWN_SERVERS ? FLEET_DRAIN_SERVERS
-								   : FLEET_DRAIN_CLIENTS);
+	fleet_drain(daemon->fleet,
+		    how == CONSOLE_SHUTDOWN_SERVERS ? FLEET_DRAIN_SERVERS : FLEET_DRAIN_CLIENTS);
 }
 
 static void on_drained(void *context)
@@ -316,9 +318,9 @@ static void on_suspect(void *context, unsigned cluster, unsigned node)
 static bool start(struct daemon *daemon)
 {
 	const struct fleet_hooks fleet_hooks = { daemon, on_console, on_suspect, on_drained };
-	const struct console_hooks console_hooks = { .context = daemon, .reload = reload,
-						     .set = set_option,
-						     .shutdown = begin_shutdown };
+	const struct console_hooks console_hooks = {
+		.context = daemon, .reload = reload, .set = set_option, .shutdown = begin_shutdown
+	};
 
 	daemon->loop = loop_create();
 	if (!daemon->loop || !begin_monitor(daemon, daemon->snapshot))

@@ -1,5 +1,6 @@
 /*
- * The command line. What it starts is in supervisor.c and daemon.c (the daemon) and in route_tool.c.
+ * The command line. What it starts is in supervisor.c and daemon.c (the daemon) and in
+ * route_tool.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static int usage(FILE *to, int status)
 	      "  -t       checks the configuration: status 0, or 1 and all errors\n"
 	      "  -T       prints the configuration in effect, defaults included\n"
 	      "  -V       prints the version\n"
-	      "  route    prints the verdict of SQL, or of each line of standard input, as JSON\n",
+	      "  route    prints the verdict of SQL, or of each line of standard input, as "
+	      "JSON\n",
 	      to);
 	return status;
 }

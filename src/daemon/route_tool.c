@@ -1,6 +1,7 @@
 /*
- * `pointsman route`: prints where SQL would go, without any server: what the statement says about itself, its
- * hints, and the decision for a cluster of a primary and one fresh replica with `split = auto`.
+ * `pointsman route`: prints where SQL would go, without any server: what the statement says about
+ * itself, its hints, and the decision for a cluster of a primary and one fresh replica with
+ * `split = auto`.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 #include "route/route.h"
 #include "sql/judge.h"
 #include "sql/judgement_json.h"
-
 
 static struct topology *example_topology(void)
 {
@@ -43,8 +43,9 @@ static void print_verdict(struct judge *judge, const struct cluster *cluster, co
 {
 	struct judgement judgement;
 	struct bytes line = { 0 };
-	struct route_facts facts = { .cluster = cluster, .split = ROUTE_SPLIT_AUTO,
-				     .held_node = -1, .now = clock_now() };
+	struct route_facts facts = {
+		.cluster = cluster, .split = ROUTE_SPLIT_AUTO, .held_node = -1, .now = clock_now()
+	};
 	struct route_decision decision;
 
 	judge_text(judge, sql, length, &judgement);
@@ -65,7 +66,8 @@ static size_t unescape(char *line, size_t length)
 	size_t to = 0;
 
 	for (size_t i = 0; i < length; i++) {
-		if (line[i] == '\\' && i + 1 < length && (line[i + 1] == 'n' || line[i + 1] == '\\'))
+		if (line[i] == '\\' && i + 1 < length &&
+		    (line[i + 1] == 'n' || line[i + 1] == '\\'))
 			line[to++] = line[++i] == 'n' ? '\n' : '\\';
 		else
 			line[to++] = line[i];

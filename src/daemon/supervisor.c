@@ -18,11 +18,11 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 
-#define PAUSE_FIRST  (100 * USEC_PER_MS)
-#define PAUSE_MAX    (10 * USEC_PER_SEC)
+#define PAUSE_FIRST (100 * USEC_PER_MS)
+#define PAUSE_MAX   (10 * USEC_PER_SEC)
 /* A process that has lived for so long has not crashed "again". */
-#define LONG_LIFE    (60 * USEC_PER_SEC)
-#define FRAMES_MAX   64
+#define LONG_LIFE   (60 * USEC_PER_SEC)
+#define FRAMES_MAX  64
 
 struct supervisor {
 	struct snapshot *snapshot;
@@ -31,7 +31,7 @@ struct supervisor {
 	sigset_t signals_before;
 	pid_t child;
 	usec started_at;
-	usec pause;       /* before the next start */
+	usec pause; /* before the next start */
 	bool is_restart;
 	bool is_stopping; /* the child has been told to end */
 };
@@ -43,7 +43,8 @@ static void on_crash(int number)
 	static const char text[] = "pointsman: crashed; the stack was:\n";
 	void *frames[FRAMES_MAX];
 
-	/* Only calls that are safe in a signal handler, then the default action: a core, and the status. */
+	/* Only calls that are safe in a signal handler, then the default action: a core, and the
+	 * status. */
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) > 0)
 		backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), STDERR_FILENO);
 	signal(number, SIG_DFL);
@@ -62,7 +63,8 @@ static void catch_crashes(void)
 #endif
 }
 
-/* After a crash: the file as it is now, when it has no errors; what was reloaded before is not lost. */
+/* After a crash: the file as it is now, when it has no errors; what was reloaded before is not
+ * lost. */
 static void refresh_snapshot(struct supervisor *supervisor)
 {
 	struct bytes ignored = { 0 };
@@ -140,11 +142,12 @@ static void lengthen_pause(struct supervisor *supervisor)
 	else if (supervisor->pause == 0)
 		supervisor->pause = PAUSE_FIRST;
 	else
-		supervisor->pause = supervisor->pause * 2 > PAUSE_MAX ? PAUSE_MAX
-								      : supervisor->pause * 2;
+		supervisor->pause =
+			supervisor->pause * 2 > PAUSE_MAX ? PAUSE_MAX : supervisor->pause * 2;
 }
 
-/* The serving process has ended. true: another one runs; else *status_out is how all of it ends. */
+/* The serving process has ended. true: another one runs; else *status_out is how all of it ends.
+ */
 static bool replace(struct supervisor *supervisor, int ended, int *status_out)
 {
 	*status_out = WIFEXITED(ended) ? WEXITSTATUS(ended) : 1;

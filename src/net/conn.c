@@ -23,11 +23,11 @@
 #include "base/list.h"
 #include "base/panic.h"
 
-#define PAUSED_POLL_MAX     1024
-#define LAST_READS_MAX      16
-#define LINGER_READ_MAX     (1024 * 1024)
+#define PAUSED_POLL_MAX   1024
+#define LAST_READS_MAX    16
+#define LINGER_READ_MAX   (1024 * 1024)
 /* Output that came in pieces is kept in a buffer no larger than this once it is empty. */
-#define IDLE_CAPACITY_MAX   2048
+#define IDLE_CAPACITY_MAX 2048
 
 struct conn {
 	struct loop *loop;
@@ -91,8 +91,8 @@ static void update_read(struct conn *conn)
 			event_del(&conn->read_event);
 		conn->is_read_armed = want;
 	}
-	watch_paused(conn, conn->loop && conn->is_paused && !conn->has_failed &&
-				   !conn->is_destroyed);
+	watch_paused(conn,
+		     conn->loop && conn->is_paused && !conn->has_failed && !conn->is_destroyed);
 }
 
 static void update_write(struct conn *conn)
@@ -323,8 +323,7 @@ void conn_check_paused(void)
 
 	if (paused.head.next == NULL || list_is_empty(&paused))
 		return;
-	LIST_EACH(&paused, node)
-	{
+	LIST_EACH (&paused, node) {
 		if (count == PAUSED_POLL_MAX)
 			break;
 		conns[count] = LIST_ENTRY(node, struct conn, paused_node);
@@ -340,7 +339,8 @@ void conn_check_paused(void)
 		else if (polled[i].revents & (POLLHUP | POLLRDHUP))
 			fail(conns[i], CONN_END_EOF, 0);
 	}
-	/* The looked-at ones go to the end, so that more than PAUSED_POLL_MAX all get their turn. */
+	/* The looked-at ones go to the end, so that more than PAUSED_POLL_MAX all get their turn.
+	 */
 	for (nfds_t i = 0; i < count && count == PAUSED_POLL_MAX; i++) {
 		if (!list_contains_node(&conns[i]->paused_node))
 			continue;
@@ -357,8 +357,8 @@ static size_t transmit(struct conn *conn, const uint8_t *data, size_t length)
 	size_t sent = 0;
 
 	while (sent < length) {
-		ssize_t n = send(conn->fd, data + sent, length - sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(conn->fd, data + sent, length - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -497,7 +497,8 @@ static void assign_events(struct conn *conn)
 	struct event_base *base = loop_base(conn->loop);
 
 	event_assign(&conn->read_event, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
-	event_assign(&conn->write_event, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+	event_assign(&conn->write_event, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable,
+		     conn);
 }
 
 static struct conn *allocate(struct loop *loop, int fd, const struct conn_handler *handler,
@@ -557,13 +558,12 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
 	event_assign(&conn->write_event, loop_base(loop), fd, EV_WRITE, on_writable, conn);
 	event_add(&conn->write_event, timeout > 0 ? &limit : NULL);
 	return conn;
-out:
-	{
-		int saved = errno;
+out : {
+	int saved = errno;
 
-		close(fd);
-		errno = saved;
-	}
+	close(fd);
+	errno = saved;
+}
 	return NULL;
 }
 
@@ -685,7 +685,8 @@ bool conn_is_stale(const struct conn *conn)
 	if (conn->has_failed)
 		return true;
 	got = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return got == 0 || (got == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+	return got == 0 ||
+	       (got == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
 static void set_option(int fd, int level, int name, int value)

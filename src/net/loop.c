@@ -137,6 +137,18 @@ static void set_up_libevent(void)
 	event_set_log_callback(on_libevent_log);
 }
 
+static bool grow_garbage(struct loop *loop)
+{
+	size_t capacity = loop->garbage_capacity ? loop->garbage_capacity * 2 : 64;
+	void **garbage = realloc(loop->garbage, capacity * sizeof(*garbage));
+
+	if (!garbage)
+		return false;
+	loop->garbage = garbage;
+	loop->garbage_capacity = capacity;
+	return true;
+}
+
 struct loop *loop_create(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -146,7 +158,10 @@ struct loop *loop_create(void)
 		return NULL;
 	ASSERT(pthread_once(&once, set_up_libevent) == 0);
 	loop->base = create_base();
-	if (!loop->base) {
+	/* Room from the start: without memory for more, what is to be freed is lost. */
+	if (!loop->base || !grow_garbage(loop)) {
+		if (loop->base)
+			event_base_free(loop->base);
 		free(loop);
 		return NULL;
 	}
@@ -311,18 +326,6 @@ void loop_defer_cancel(struct loop *loop, struct loop_deferred *slot)
 		return;
 	if (!deferred_remove(&loop->waiting, slot))
 		ASSERT(deferred_remove(&loop->running, slot));
-}
-
-static bool grow_garbage(struct loop *loop)
-{
-	size_t capacity = loop->garbage_capacity ? loop->garbage_capacity * 2 : 64;
-	void **garbage = realloc(loop->garbage, capacity * sizeof(*garbage));
-
-	if (!garbage)
-		return false;
-	loop->garbage = garbage;
-	loop->garbage_capacity = capacity;
-	return true;
 }
 
 void loop_defer_free(struct loop *loop, void *memory)

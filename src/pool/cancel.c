@@ -24,8 +24,8 @@ static _Thread_local struct list all;
 /* Session lifetime: from cancel_forward() to the end of its connection. */
 struct cancel {
 	struct list_node all_node;
-	struct list_node node;  /* in server->cancels, while there is a server */
-	struct server *server;  /* NULL: closed meanwhile */
+	struct list_node node; /* in server->cancels, while there is a server */
+	struct server *server; /* NULL: closed meanwhile */
 	struct loop *loop;
 	struct conn *conn;
 	struct loop_timer *timer;
@@ -44,7 +44,10 @@ struct listener {
 const char *cancel_reason_name(enum cancel_reason reason)
 {
 	static const char *const names[CANCEL_REASON_COUNT] = {
-		"client_cancel", "deadline", "client_gone", "admin",
+		"client_cancel",
+		"deadline",
+		"client_gone",
+		"admin",
 	};
 
 	return names[reason];
@@ -64,7 +67,8 @@ static void tell_listeners(struct cancel *cancel)
 
 /*
  * `was_delivered`: the server has closed the connection after it was sent the request, so the
- * signal is out. Otherwise nobody knows whether it will still come: its server must not be used again.
+ * signal is out. Otherwise nobody knows whether it will still come: its server must not be used
+ * again.
  */
 static void end(struct cancel *cancel, bool was_delivered)
 {
@@ -192,8 +196,7 @@ void cancel_forward(struct server *server, enum cancel_reason reason, cancel_don
 
 static void forget_in(struct cancel *cancel, void *context)
 {
-	LIST_EACH_SAFE(&cancel->listeners, node)
-	{
+	LIST_EACH_SAFE (&cancel->listeners, node) {
 		struct listener *listener = LIST_ENTRY(node, struct listener, node);
 
 		if (listener->context != context)
@@ -205,7 +208,7 @@ static void forget_in(struct cancel *cancel, void *context)
 
 void cancel_forget(struct server *server, void *context)
 {
-	LIST_EACH(&server->cancels, node)
+	LIST_EACH (&server->cancels, node)
 		forget_in(LIST_ENTRY(node, struct cancel, node), context);
 }
 

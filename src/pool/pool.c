@@ -1,7 +1,7 @@
 /*
- * Lending and returning servers; see pool/pool.h. One worker's thread runs all of it; what workers
- * share is in share.c. Whatever may serve a waiter ends in pool_settle(), which does its work from the
- * loop, so that no borrower is called back out of another's return.
+ * Lending and returning servers; see pool/pool.h. One worker's thread runs all of it; what
+ * workers share is in share.c. Whatever may serve a waiter ends in pool_settle(), which does its
+ * work from the loop, so that no borrower is called back out of another's return.
  */
 #include "pool/pool.h"
 
@@ -42,8 +42,10 @@ static struct pool_share_slot *own_slot(struct pool *pool)
 
 static struct log_ctx pool_ctx(const struct pool *pool)
 {
-	return (struct log_ctx){ .kind = "pool", .user = pool->key.user,
-				 .database = pool->key.database, .node = pool->key.node_name };
+	return (struct log_ctx){ .kind = "pool",
+				 .user = pool->key.user,
+				 .database = pool->key.database,
+				 .node = pool->key.node_name };
 }
 
 /* --- mail --- */
@@ -159,8 +161,7 @@ static struct server *choose_idle(struct pool *pool, const struct settings *want
 	struct server *chosen = NULL;
 	int looks = 0;
 
-	LIST_EACH_SAFE(&pool->servers[SERVER_IDLE], node)
-	{
+	LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node) {
 		struct server *server = LIST_ENTRY(node, struct server, node);
 
 		if (server->state_since < check_before && conn_is_stale(server->conn)) {
@@ -581,14 +582,14 @@ static void expire_idle(struct pool *pool, usec now)
 {
 	usec idle_timeout = pool->env->limits.server_idle_timeout;
 
-	LIST_EACH_SAFE(&pool->servers[SERVER_IDLE], node)
-	{
+	LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node) {
 		struct server *server = LIST_ENTRY(node, struct server, node);
 		bool is_spare = atomic_load(&pool->share->servers) > pool->settings.min_size;
 
 		if (now >= server->expires_at || pool->is_retired)
 			server_close(server, "its time is over");
-		else if (idle_timeout > 0 && is_spare && now - server->state_since >= idle_timeout)
+		else if (idle_timeout > 0 && is_spare &&
+			 now - server->state_since >= idle_timeout)
 			server_close(server, "idle for too long");
 	}
 }
@@ -610,8 +611,7 @@ static void expire_slow(struct pool *pool, enum server_state state, usec now)
 {
 	usec limit = pool->env->limits.server_connect_timeout;
 
-	LIST_EACH_SAFE(&pool->servers[state], node)
-	{
+	LIST_EACH_SAFE (&pool->servers[state], node) {
 		struct server *server = LIST_ENTRY(node, struct server, node);
 
 		if (limit > 0 && now - server->state_since >= limit)
@@ -644,8 +644,7 @@ void pools_tick(struct pools *pools)
 {
 	usec now = clock_now();
 
-	LIST_EACH_SAFE(&pools->list, node)
-	{
+	LIST_EACH_SAFE (&pools->list, node) {
 		struct pool *pool = LIST_ENTRY(node, struct pool, node);
 
 		tick(pool, now);
@@ -664,8 +663,7 @@ static void check_addresses(struct pool *pool)
 	if (!pool->env->address(pool->env->context, &pool->key, &address, &length))
 		return;
 	for (int state = 0; state < SERVER_CLOSED; state++) {
-		LIST_EACH_SAFE(&pool->servers[state], node)
-		{
+		LIST_EACH_SAFE (&pool->servers[state], node) {
 			struct server *server = LIST_ENTRY(node, struct server, node);
 
 			if (server->address_length == length &&
@@ -680,13 +678,13 @@ static void check_addresses(struct pool *pool)
 
 void pools_check_addresses(struct pools *pools)
 {
-	LIST_EACH(&pools->list, node)
+	LIST_EACH (&pools->list, node)
 		check_addresses(LIST_ENTRY(node, struct pool, node));
 }
 
 void pools_retire_all(struct pools *pools)
 {
-	LIST_EACH(&pools->list, node)
+	LIST_EACH (&pools->list, node)
 		LIST_ENTRY(node, struct pool, node)->is_retired = true;
 }
 
@@ -696,7 +694,7 @@ void pool_reconnect(struct pool *pool)
 {
 	close_all_in(pool, SERVER_IDLE, "RECONNECT");
 	for (int state = 0; state < SERVER_CLOSED; state++) {
-		LIST_EACH(&pool->servers[state], node)
+		LIST_EACH (&pool->servers[state], node)
 			LIST_ENTRY(node, struct server, node)->is_close_needed = true;
 	}
 }

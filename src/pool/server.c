@@ -1,6 +1,7 @@
 /*
- * Server connections: states and what belongs to each. The worker's thread runs all of it. Logging
- * in is in server_login.c, lending in pool.c, what a borrower does with the bytes in session/.
+ * Server connections: states and what belongs to each. The worker's thread runs all of it.
+ * Logging in is in server_login.c, lending in pool.c, what a borrower does with the bytes in
+ * session/.
  */
 #include "pool/server.h"
 
@@ -38,6 +39,7 @@ struct move {
 	void (*action)(struct server *server);
 };
 
+/* clang-format off */
 static const struct move moves[] = {
 	/* from              event                   to                 action        */
 	{ SERVER_CONNECTING, SERVER_EV_CONNECTED,    SERVER_LOGIN,      send_startup },
@@ -58,6 +60,7 @@ static const struct move moves[] = {
 	{ SERVER_RESETTING,  SERVER_EV_FAIL,         SERVER_CLOSED,     NULL         },
 	{ SERVER_MOVING,     SERVER_EV_FAIL,         SERVER_CLOSED,     NULL         },
 };
+/* clang-format on */
 
 const char *server_state_name(enum server_state state)
 {
@@ -72,8 +75,11 @@ static struct log_ctx server_ctx(const struct server *server)
 {
 	const struct pool_key *key = &server->pool->key;
 
-	return (struct log_ctx){ .kind = "server", .id = server->id, .user = key->user,
-				 .database = key->database, .node = key->node_name };
+	return (struct log_ctx){ .kind = "server",
+				 .id = server->id,
+				 .user = key->user,
+				 .database = key->database,
+				 .node = key->node_name };
 }
 
 void server_step(struct server *server, enum server_event event)
@@ -245,8 +251,8 @@ bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
 	}
 	list_push_back(&server->statements->by_use, &entry->node);
 	if (limit > 0 && server->statements->by_use.count > (size_t)limit) {
-		entry = LIST_ENTRY(list_first(&server->statements->by_use), struct statement_entry,
-				   node);
+		entry = LIST_ENTRY(list_first(&server->statements->by_use),
+				   struct statement_entry, node);
 		*evicted_out = entry->id;
 		server_drop_statement(server, entry->id);
 	}
@@ -288,18 +294,14 @@ static bool take_idle_message(struct server *server, const struct frame *frame)
 	struct wire_error error;
 
 	switch (frame->type) {
-	case MSG_B_PARAMETER_STATUS:
-		return take_parameter(server, frame);
+	case MSG_B_PARAMETER_STATUS: return take_parameter(server, frame);
 	case MSG_B_NOTICE:
-	case MSG_B_NOTIFICATION:
-		return true;
+	case MSG_B_NOTIFICATION: return true;
 	case MSG_B_ERROR:
 		wire_error_parse(frame->body, frame->body_length, &error);
 		server_close(server, error.message);
 		return false;
-	default:
-		server_close(server, "unexpected message from an idle server");
-		return false;
+	default: server_close(server, "unexpected message from an idle server"); return false;
 	}
 }
 
@@ -335,21 +337,16 @@ static bool take_reset_ready(struct server *server, const struct frame *frame)
 static bool take_reset_message(struct server *server, const struct frame *frame)
 {
 	switch (frame->type) {
-	case MSG_B_PARAMETER_STATUS:
-		return take_parameter(server, frame);
-	case MSG_B_READY:
-		return take_reset_ready(server, frame);
+	case MSG_B_PARAMETER_STATUS: return take_parameter(server, frame);
+	case MSG_B_READY: return take_reset_ready(server, frame);
 	case MSG_B_ERROR:
 		if (server->is_error_tolerated)
 			return true;
 		reset_failed(server, frame);
 		return false;
 	case MSG_B_COPY_IN:
-	case MSG_B_COPY_BOTH:
-		server_close(server, "reset query began a COPY");
-		return false;
-	default:
-		return true;
+	case MSG_B_COPY_BOTH: server_close(server, "reset query began a COPY"); return false;
+	default: return true;
 	}
 }
 
@@ -427,7 +424,8 @@ static void on_connected(void *context)
 	server_step(server, SERVER_EV_CONNECTED);
 }
 
-static const struct conn_handler server_handler = { on_data, on_drained, on_closed, on_connected };
+static const struct conn_handler server_handler = { on_data, on_drained, on_closed,
+						    on_connected };
 
 /* --- actions of the table --- */
 
@@ -448,7 +446,8 @@ static void become_idle(struct server *server)
 	pool_settle(server->pool);
 }
 
-/* The round trips that make it clean again, in one write. Each one answers with one ReadyForQuery. */
+/* The round trips that make it clean again, in one write. Each one answers with one
+ * ReadyForQuery. */
 static void send_reset(struct server *server)
 {
 	struct bytes *out = conn_out(server->conn);
@@ -456,7 +455,8 @@ static void send_reset(struct server *server)
 	const char *reset = configured[0] ? configured : "DISCARD ALL";
 
 	server->ready_due = 0;
-	if (server->is_error_tolerated) { /* after a cancel: proves that its signal has been taken */
+	if (server->is_error_tolerated) { /* after a cancel: proves that its signal has been taken
+					   */
 		build_query(out, "", 0);
 		server->ready_due++;
 	}
@@ -497,7 +497,8 @@ static usec jittered_end(const struct pool *pool)
 	if (lifetime <= 0)
 		return INT64_MAX;
 	/* Up to a tenth earlier, so that servers opened together do not end together. */
-	return clock_now() + lifetime - (usec)random_below((uint32_t)(lifetime / 10000 + 1)) * 1000;
+	return clock_now() + lifetime -
+	       (usec)random_below((uint32_t)(lifetime / 10000 + 1)) * 1000;
 }
 
 static struct server *allocate(struct pool *pool)

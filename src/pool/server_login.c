@@ -1,7 +1,7 @@
 /*
  * Logging in to a server: StartupMessage, authentication, parameters, key, ReadyForQuery
- * (PostgreSQL documentation, "Start-up"). The state lives in struct server_login for as long as the
- * login takes. A server's messages are as hostile as a client's: bounded, checked, in order.
+ * (PostgreSQL documentation, "Start-up"). The state lives in struct server_login for as long as
+ * the login takes. A server's messages are as hostile as a client's: bounded, checked, in order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +111,8 @@ static bool begin_scram(struct server *server, struct cursor *c)
 	if (login->is_scram_begun)
 		return refuse(server, "08P01", "a second SASL authentication");
 	if (!offers_scram(c))
-		return refuse(server, "28000", "the server offers no SASL mechanism that is known");
+		return refuse(server, "28000",
+			      "the server offers no SASL mechanism that is known");
 	if (!secret || secret_kind_of(secret) != SECRET_PLAIN)
 		return refuse(server, "28P01",
 			      "the server wants SCRAM and no clear-text password is configured");
@@ -148,7 +149,8 @@ static bool continue_scram(struct server *server, struct cursor *c)
 	switch (result) {
 	case SCRAM_CONTINUE: return true;
 	case SCRAM_DONE: login->is_scram_proved = true; return true;
-	case SCRAM_WRONG: return refuse(server, "28000", "the server could not prove its identity");
+	case SCRAM_WRONG:
+		return refuse(server, "28000", "the server could not prove its identity");
 	case SCRAM_BAD: break;
 	}
 	return refuse(server, "08P01", error);
@@ -177,7 +179,9 @@ static bool take_authentication(struct server *server, const struct frame *frame
 	case AUTH_REQ_SASL: return begin_scram(server, &c);
 	case AUTH_REQ_SASL_CONTINUE:
 	case AUTH_REQ_SASL_FINAL: return continue_scram(server, &c);
-	default: return refuse(server, "28000", "the server wants an authentication that is not known");
+	default:
+		return refuse(server, "28000",
+			      "the server wants an authentication that is not known");
 	}
 }
 
@@ -245,7 +249,8 @@ size_t server_login_data(struct server *server, const uint8_t *data, size_t leng
 			frame_peek(data + at, length - at, LOGIN_MESSAGE_MAX, &frame);
 
 		if (result == FRAME_BAD) {
-			refuse(server, "08P01", "a message of impossible length while logging in");
+			refuse(server, "08P01",
+			       "a message of impossible length while logging in");
 			return length;
 		}
 		if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))

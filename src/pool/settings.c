@@ -225,7 +225,9 @@ static void append_reset(struct bytes *out, const char *name)
 	bytes_append_text(out, "RESET \"");
 	/* A custom name ("app.user") is two identifiers to the grammar, each to be quoted. */
 	for (const char *c = name; *c; c++)
-		bytes_append_text(out, *c == '.' ? "\".\"" : *c == '"' ? "\"\"" : (char[]){ *c, 0 });
+		bytes_append_text(out, *c == '.'   ? "\".\""
+				       : *c == '"' ? "\"\""
+						   : (char[]){ *c, 0 });
 	bytes_append_text(out, "\";");
 }
 
@@ -242,7 +244,8 @@ static void append_set(struct bytes *out, const struct settings *from, const str
 
 /*
  * Identities must be left before anything else when they change or end (what follows may need the
- * session user's rights), and when they stay but other things change, they are left and entered again.
+ * session user's rights), and when they stay but other things change, they are left and entered
+ * again.
  */
 static void append_identity(struct bytes *out, const struct settings *to, const char *name)
 {
@@ -257,7 +260,8 @@ static void append_identity(struct bytes *out, const struct settings *to, const 
 bool settings_transition(const struct settings *from, const struct settings *to,
 			 struct bytes *sql_out)
 {
-	bool was_other = settings_get(from, "role") || settings_get(from, "session_authorization");
+	bool was_other =
+		settings_get(from, "role") || settings_get(from, "session_authorization");
 
 	if (was_other) {
 		append_reset(sql_out, "session_authorization"); /* ends SET ROLE, too */

@@ -135,7 +135,8 @@ static struct pool_cap *cap_locked(struct pool_registry *registry, const struct 
 }
 
 static struct pool_share *find_or_make_locked(struct pool_registry *registry,
-					      const struct pool_key *key, const struct bytes *name)
+					      const struct pool_key *key,
+					      const struct bytes *name)
 {
 	struct pool_share *share =
 		strmap_get(registry->shares, bytes_begin(name), bytes_length(name));

@@ -18,13 +18,13 @@
 #include "wire/message.h"
 
 /* How long a client that is told its end may take to read it. */
-#define LINGER          (5 * USEC_PER_SEC)
+#define LINGER       (5 * USEC_PER_SEC)
 /* How long the server of a client that has gone may take to come to rest. */
-#define GONE_MAX        (10 * USEC_PER_SEC)
+#define GONE_MAX     (10 * USEC_PER_SEC)
 /* Greetings remembered on a worker; above that all are forgotten. */
-#define WELCOMES_MAX    1000
+#define WELCOMES_MAX 1000
 /* ... and for how long: the servers' defaults may change behind our back. */
-#define WELCOME_LIFE    (60 * USEC_PER_SEC)
+#define WELCOME_LIFE (60 * USEC_PER_SEC)
 
 static const struct conn_handler client_handler;
 
@@ -40,8 +40,8 @@ const char *client_state_name(enum client_state state)
 const char *close_reason_name(enum close_reason reason)
 {
 	static const char *const names[CLOSE_REASON_COUNT] = {
-		"terminate",   "client_gone", "protocol_error", "server_lost",  "timeout",
-		"no_memory",   "admin",       "shutdown",       "login_failed",
+		"terminate", "client_gone", "protocol_error", "server_lost",  "timeout",
+		"no_memory", "admin",       "shutdown",       "login_failed",
 	};
 
 	return names[reason];
@@ -103,7 +103,8 @@ static void log_end(const struct client *client, enum close_reason reason)
 {
 	if (!client->env->limits.log_disconnections)
 		return;
-	log_info(&client->ctx, "session ended: %s, %llu requests, %llu bytes in, %llu out, %lld ms",
+	log_info(&client->ctx,
+		 "session ended: %s, %llu requests, %llu bytes in, %llu out, %lld ms",
 		 close_reason_name(reason), (unsigned long long)client->n_requests,
 		 client->conn ? (unsigned long long)conn_bytes_in(client->conn) : 0,
 		 client->conn ? (unsigned long long)conn_bytes_out(client->conn) : 0,
@@ -242,9 +243,8 @@ static bool pass_copy_message(struct client *client)
 {
 	struct frame frame;
 	size_t present;
-	enum frame_result result =
-		frame_peek(client->input, client->input_left,
-			   frame_frontend_body_max(client->input[0]), &frame);
+	enum frame_result result = frame_peek(client->input, client->input_left,
+					      frame_frontend_body_max(client->input[0]), &frame);
 
 	if (result == FRAME_NEED_MORE)
 		return false;
@@ -318,7 +318,8 @@ static bool take_request(struct client *client)
 		begin_request(client, &extent);
 		if (!client->request || client->request->is_taken)
 			return true;
-		/* It waits, and its bytes with it: what has come behind it is offered again later. */
+		/* It waits, and its bytes with it: what has come behind it is offered again
+		 * later. */
 		if (client->conn)
 			conn_pause(client->conn);
 		return false;
@@ -362,7 +363,7 @@ void client_resume(struct client *client)
 void client_forget_portals(struct client *client)
 {
 	statement_unref(&client->unnamed_portal);
-	if (client->portals.count > 0)
+	if (client->portals.entries)
 		statement_map_clear(&client->portals);
 }
 
@@ -440,7 +441,8 @@ static bool welcome_key(const struct client *client, struct bytes *out)
 	return settings_key(client->txn.settings, out);
 }
 
-/* What clients with the same database, user and settings are told; asked anew from time to time. */
+/* What clients with the same database, user and settings are told; asked anew from time to time.
+ */
 struct welcome {
 	struct bytes reports;
 	usec made_at;
@@ -518,10 +520,9 @@ void client_welcome(struct client *client)
 		const char *name = server->reports[i].name;
 
 		/* To its clients the whole is one server, which takes writes. */
-		build_parameter_status(&reports, name,
-				       strcmp(name, "in_hot_standby") == 0
-					       ? "off"
-					       : server->reports[i].value);
+		build_parameter_status(
+			&reports, name,
+			strcmp(name, "in_hot_standby") == 0 ? "off" : server->reports[i].value);
 	}
 	strings = server_reported(server, "standard_conforming_strings");
 	if (strings && strcmp(strings, "on") != 0 && !server->settings)
@@ -570,22 +571,11 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	memcpy(client->host, params->host, sizeof(client->host));
 	client->last.node = -1;
 	client->last.staleness = -1;
-	client->ctx = (struct log_ctx){ .kind = "client", .id = client->id,
+	client->ctx = (struct log_ctx){ .kind = "client",
+					.id = client->id,
 					.user = params->identity->user,
 					.database = params->identity->database->name };
 	return client;
-}
-
-static void set_startup_hints(struct client *client, const struct hints *hints)
-{
-	if (!hints->set)
-		return;
-	client->txn.hints = malloc(sizeof(*hints));
-	client->txn.hints_committed = malloc(sizeof(*hints));
-	if (client->txn.hints)
-		*client->txn.hints = *hints;
-	if (client->txn.hints_committed)
-		*client->txn.hints_committed = *hints;
 }
 
 void client_create(struct session_env *env, struct client_params *params)
@@ -602,7 +592,7 @@ void client_create(struct session_env *env, struct client_params *params)
 	}
 	txn_init(&client->txn, params->startup);
 	settings_unref(&params->startup);
-	set_startup_hints(client, params->hints);
+	txn_set_startup_hints(&client->txn, params->hints);
 	client->identity->clients++;
 	client->identity->database->clients++;
 	client->identity->database->traffic.client_login_count++;
@@ -677,7 +667,8 @@ static bool is_over(usec since, usec limit, usec now)
 void client_abandon(struct client *client)
 {
 	if (client->server)
-		pool_discard(&client->server, "it did not come to rest after its client had gone");
+		pool_discard(&client->server,
+			     "it did not come to rest after its client had gone");
 	pending_clear(&client->pending);
 	client->is_batch_open = false;
 	client_check_gone(client);
@@ -711,11 +702,12 @@ static void check_times(struct client *client, usec now)
 		    is_over(client->connected_at, limits->client_login_timeout, now))
 			fail_waiting(client);
 		else if (client->request &&
-		    is_over(client->request->waiting_since, limits->query_wait_timeout, now))
+			 is_over(client->request->waiting_since, limits->query_wait_timeout, now))
 			fail_waiting(client);
 		break;
 	case CLIENT_ACTIVE:
-		if (client->request && is_over(client->request->sent_at, limits->query_timeout, now))
+		if (client->request &&
+		    is_over(client->request->sent_at, limits->query_timeout, now))
 			client_close(client, CLOSE_TIMEOUT, "57014",
 				     "pointsman: the query took too long (query_timeout)");
 		break;
@@ -731,6 +723,6 @@ static void check_times(struct client *client, usec now)
 
 void client_tick(struct session_env *env, usec now)
 {
-	LIST_EACH_SAFE(&env->clients, node)
+	LIST_EACH_SAFE (&env->clients, node)
 		check_times(LIST_ENTRY(node, struct client, node), now);
 }

@@ -1,6 +1,7 @@
 /*
- * From an accepted socket to an authenticated client; see session/client_login.h. A state machine in
- * which each message is legal in one state only (R-02); the identity is set once, by the StartupMessage.
+ * From an accepted socket to an authenticated client; see session/client_login.h. A state machine
+ * in which each message is legal in one state only (R-02); the identity is set once, by the
+ * StartupMessage.
  */
 #include "session/client_login.h"
 
@@ -22,15 +23,15 @@
 #include "wire/message.h"
 #include "wire/startup.h"
 
-#define LINGER        (2 * USEC_PER_SEC)
-#define OPTION_MAX    1024
-#define NEWEST_MINOR  0
+#define LINGER       (2 * USEC_PER_SEC)
+#define OPTION_MAX   1024
+#define NEWEST_MINOR 0
 
 enum login_state {
-	LOGIN_STARTUP,     /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
-	LOGIN_PASSWORD,    /* PasswordMessage: in clear text or MD5 */
-	LOGIN_SASL_BEGIN,  /* SASLInitialResponse */
-	LOGIN_SASL,        /* SASLResponse */
+	LOGIN_STARTUP,    /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
+	LOGIN_PASSWORD,   /* PasswordMessage: in clear text or MD5 */
+	LOGIN_SASL_BEGIN, /* SASLInitialResponse */
+	LOGIN_SASL,       /* SASLResponse */
 };
 
 struct client_login {
@@ -40,8 +41,8 @@ struct client_login {
 	enum login_state state;
 	bool had_ssl_request;
 	bool had_gss_request;
-	bool is_counted;       /* against max_client_conn */
-	bool is_console;       /* wants the admin console */
+	bool is_counted; /* against max_client_conn */
+	bool is_console; /* wants the admin console */
 	char *user;
 	char *database;
 	const struct session_database *entry; /* NULL: there is none of this name */
@@ -78,7 +79,9 @@ static void drop(struct client_login *login)
 
 static void reject(struct client_login *login, const char *sqlstate, const char *message)
 {
-	struct log_ctx ctx = { .kind = "login", .user = login->user, .database = login->database };
+	struct log_ctx ctx = { .kind = "login",
+			       .user = login->user,
+			       .database = login->database };
 
 	log_info(&ctx, "log-in from %s refused: %s (%s)", login->host, message, sqlstate);
 	build_error(conn_out(login->conn), "FATAL", sqlstate, message, NULL, NULL);
@@ -101,8 +104,10 @@ static void begin_session(struct client_login *login)
 {
 	struct session_env *env = login->env;
 	struct session_database *database = env->ops->database(env->context, login->database);
-	struct client_params params = { .conn = login->conn, .startup = login->startup,
-					.hints = &login->hints, .port = login->port,
+	struct client_params params = { .conn = login->conn,
+					.startup = login->startup,
+					.hints = &login->hints,
+					.port = login->port,
 					.connected_at = login->began_at };
 
 	params.identity = database ? session_identity_get(env, database, login->user) : NULL;
@@ -175,14 +180,15 @@ static void ask(struct client_login *login, enum login_state next, uint32_t code
 
 static void ask_scram(struct client_login *login)
 {
-	static const char mechanisms[] = SCRAM_MECHANISM "\0"; /* a list, ended by an empty name */
+	static const char mechanisms[] =
+		SCRAM_MECHANISM "\0"; /* a list, ended by an empty name */
 
 	ask(login, LOGIN_SASL_BEGIN, AUTH_REQ_SASL, mechanisms, sizeof(mechanisms));
 }
 
 /*
- * As in PostgreSQL: with `md5`, a user whose secret is a SCRAM one logs in by SCRAM; an unknown user is asked the same as
- * a known one.
+ * As in PostgreSQL: with `md5`, a user whose secret is a SCRAM one logs in by SCRAM; an unknown
+ * user is asked the same as a known one.
  */
 static void begin_authentication(struct client_login *login)
 {
@@ -243,10 +249,9 @@ static void step_scram(struct client_login *login, const uint8_t *message, size_
 	struct bytes *out = conn_out(login->conn);
 
 	if (result == SCRAM_CONTINUE || result == SCRAM_DONE)
-		build_auth_request(out,
-				   result == SCRAM_DONE ? AUTH_REQ_SASL_FINAL
-							: AUTH_REQ_SASL_CONTINUE,
-				   bytes_begin(&reply), bytes_length(&reply));
+		build_auth_request(
+			out, result == SCRAM_DONE ? AUTH_REQ_SASL_FINAL : AUTH_REQ_SASL_CONTINUE,
+			bytes_begin(&reply), bytes_length(&reply));
 	bytes_free(&reply);
 	login->state = LOGIN_SASL;
 	switch (result) {
@@ -269,7 +274,8 @@ static void take_sasl_begin(struct client_login *login, const struct frame *fram
 	length = cursor_u32(&c);
 	data = cursor_bytes(&c, length == UINT32_MAX ? 0 : length);
 	if (!cursor_done(&c) || length == UINT32_MAX || strcmp(mechanism, SCRAM_MECHANISM) != 0) {
-		reject(login, "08P01", "client selected an invalid SASL authentication mechanism");
+		reject(login, "08P01",
+		       "client selected an invalid SASL authentication mechanism");
 		return;
 	}
 	login->scram = scram_server_create(login->user, secret_of(login));
@@ -291,12 +297,12 @@ static bool add_setting(struct client_login *login, const char *name, const char
 {
 	struct settings *before = login->startup;
 	struct bytes statement = { 0 };
-	bool failed = !settings_statement(name, value, &statement) ||
-		      !bytes_append(&statement, "", 1);
+	bool failed =
+		!settings_statement(name, value, &statement) || !bytes_append(&statement, "", 1);
 
 	if (!failed)
-		login->startup = settings_with(before, name, (const char *)bytes_begin(&statement),
-					       &failed);
+		login->startup = settings_with(before, name,
+					       (const char *)bytes_begin(&statement), &failed);
 	bytes_free(&statement);
 	if (failed) {
 		reject(login, "53200", "pointsman: out of memory");
@@ -322,7 +328,8 @@ static bool take_setting(struct client_login *login, const char *name, const cha
 		return add_setting(login, folded, value);
 	if (hint_set(&login->hints, folded + strlen(own), value, why, sizeof(why)))
 		return true;
-	snprintf(message, sizeof(message), "pointsman: invalid value for \"%s\": %s", folded, why);
+	snprintf(message, sizeof(message), "pointsman: invalid value for \"%s\": %s", folded,
+		 why);
 	reject(login, "22023", message);
 	return false;
 }
@@ -340,7 +347,8 @@ static bool take_options(struct client_login *login, const char *options)
 				return false;
 			break;
 		case STARTUP_OPTION_BAD:
-			reject(login, "42601", "invalid command-line argument for server process");
+			reject(login, "42601",
+			       "invalid command-line argument for server process");
 			return false;
 		case STARTUP_OPTION_TOO_LONG:
 			reject(login, "54000", "pointsman: an option is too long");
@@ -362,8 +370,8 @@ static bool take_settings(struct client_login *login, const struct startup *star
 
 static bool take_names(struct client_login *login, const struct startup *startup)
 {
-	const char *database = startup->database && startup->database[0] ? startup->database
-									 : startup->user;
+	const char *database =
+		startup->database && startup->database[0] ? startup->database : startup->user;
 
 	if (!startup->user) {
 		reject(login, "28000", "no PostgreSQL user name specified in startup packet");
@@ -422,8 +430,8 @@ static void take_startup(struct client_login *login, const struct startup *start
 /* --- packets --- */
 
 /*
- * The answer to a request for encryption that we do not offer. Anything that came with it was sent by
- * somebody who did not wait for the answer (R-01).
+ * The answer to a request for encryption that we do not offer. Anything that came with it was
+ * sent by somebody who did not wait for the answer (R-01).
  */
 static void decline_encryption(struct client_login *login, bool *had, bool has_more)
 {
@@ -512,7 +520,8 @@ static size_t take_message(struct client_login *login, const uint8_t *data, size
 	return frame_size(&frame);
 }
 
-/* One packet or message at a time: what follows it is offered again, to whoever owns the connection then. */
+/* One packet or message at a time: what follows it is offered again, to whoever owns the
+ * connection then. */
 static size_t on_data(void *context, const uint8_t *data, size_t length)
 {
 	struct client_login *login = context;
@@ -560,8 +569,7 @@ void client_login_tick(struct session_env *env, usec now)
 {
 	usec limit = env->limits.client_login_timeout;
 
-	LIST_EACH_SAFE(&env->logins, node)
-	{
+	LIST_EACH_SAFE (&env->logins, node) {
 		struct client_login *login = LIST_ENTRY(node, struct client_login, node);
 
 		if (limit > 0 && now - login->began_at >= limit)
@@ -571,6 +579,6 @@ void client_login_tick(struct session_env *env, usec now)
 
 void client_login_close_all(struct session_env *env)
 {
-	LIST_EACH_SAFE(&env->logins, node)
+	LIST_EACH_SAFE (&env->logins, node)
 		drop(LIST_ENTRY(node, struct client_login, node));
 }

@@ -28,8 +28,8 @@ static enum request_end end_of(uint8_t type)
 static enum collect_result bad(struct collect_extent *extent, uint8_t type)
 {
 	if (frame_frontend_body_max(type) == FRAME_NO_SUCH_TYPE || type == MSG_F_PASSWORD)
-		snprintf(extent->error, sizeof(extent->error),
-			 "invalid frontend message type %u", type);
+		snprintf(extent->error, sizeof(extent->error), "invalid frontend message type %u",
+			 type);
 	else
 		snprintf(extent->error, sizeof(extent->error), "invalid message length");
 	return COLLECT_BAD;
@@ -88,7 +88,8 @@ enum collect_result collect_request(const uint8_t *data, size_t length, size_t l
 		if (result == FRAME_NEED_MORE)
 			return COLLECT_MORE;
 		if (result == FRAME_BAD || is_malformed(&frame) || frame.type == MSG_F_PASSWORD)
-			return at > 0 ? found(extent, at, 0, REQUEST_PARTIAL) : bad(extent, data[at]);
+			return at > 0 ? found(extent, at, 0, REQUEST_PARTIAL)
+				      : bad(extent, data[at]);
 		if (is_copy_message(frame.type) || frame.type == MSG_F_TERMINATE) {
 			if (at > 0)
 				return found(extent, at, 0, REQUEST_PARTIAL);

@@ -96,8 +96,7 @@ const struct cluster *session_cluster(const struct session_env *env,
 /* A reload may have given the database another user for its servers. */
 static bool refresh_user(struct session_identity *identity)
 {
-	const char *wanted =
-		identity->database->user ? identity->database->user : identity->user;
+	const char *wanted = identity->database->user ? identity->database->user : identity->user;
 	char *copy;
 
 	if (strcmp(identity->server_user, wanted) == 0)
@@ -136,9 +135,11 @@ struct pool *session_pool(struct session_env *env, struct session_identity *iden
 		return NULL;
 	if (identity->pools[node])
 		return identity->pools[node];
-	key = (struct pool_key){ .cluster = database->cluster, .node = (unsigned)node,
+	key = (struct pool_key){ .cluster = database->cluster,
+				 .node = (unsigned)node,
 				 .node_name = cluster->nodes[node].name,
-				 .cluster_name = cluster->name, .database = database->dbname,
+				 .cluster_name = cluster->name,
+				 .database = database->dbname,
 				 .user = identity->server_user };
 	identity->pools[node] = pools_get(env->pools, &key, &database->pool);
 	if (identity->pools[node])
@@ -197,14 +198,15 @@ static void free_requests(struct session_env *env)
 void session_env_close_all(struct session_env *env, const char *sqlstate, const char *message)
 {
 	client_login_close_all(env);
-	LIST_EACH_SAFE(&env->clients, node)
-		client_close(LIST_ENTRY(node, struct client, node), CLOSE_SHUTDOWN, sqlstate, message);
+	LIST_EACH_SAFE (&env->clients, node)
+		client_close(LIST_ENTRY(node, struct client, node), CLOSE_SHUTDOWN, sqlstate,
+			     message);
 }
 
 void session_env_destroy(struct session_env *env)
 {
 	session_env_close_all(env, NULL, NULL);
-	LIST_EACH_SAFE(&env->clients, node)
+	LIST_EACH_SAFE (&env->clients, node)
 		client_abandon(LIST_ENTRY(node, struct client, node));
 	ASSERT(list_is_empty(&env->clients) && list_is_empty(&env->logins));
 	free_requests(env);

@@ -66,7 +66,8 @@ static const char *show_hint(const struct hints *hints, const char *name, char *
 }
 
 /* What happened to the request before. */
-static const char *show_last(const struct client *client, const char *name, char *out, size_t size)
+static const char *show_last(const struct client *client, const char *name, char *out,
+			     size_t size)
 {
 	const struct node *node = client_node(client, client->last.node);
 
@@ -139,8 +140,8 @@ static bool set(struct client *client, const struct effect *effect, struct bytes
 				    why_size);
 	if (effect->value && !hint_set(&nobodys, effect->name, effect->value, why, why_size))
 		return false;
-	build_notice(out, "WARNING", "25P01",
-		     "SET LOCAL can only be used in transaction blocks", NULL, NULL);
+	build_notice(out, "WARNING", "25P01", "SET LOCAL can only be used in transaction blocks",
+		     NULL, NULL);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Requests to servers and replies to clients: what a server's bytes mean for its borrower. Bodies of
- * rows and COPY data are passed on by length; only what changes the session's state is read. Every
- * reply is matched with the queue of replies due (session/pending.h).
+ * Requests to servers and replies to clients: what a server's bytes mean for its borrower. Bodies
+ * of rows and COPY data are passed on by length; only what changes the session's state is read.
+ * Every reply is matched with the queue of replies due (session/pending.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,16 +16,16 @@
 #include "wire/message.h"
 
 /*
- * Messages that are read whole are never longer than this (a RowDescription has at most 1,664 columns, names
- * of at most 63 bytes); an error that is, is passed on unread.
+ * Messages that are read whole are never longer than this (a RowDescription has at most 1,664
+ * columns, names of at most 63 bytes); an error that is, is passed on unread.
  */
 #define READ_WHOLE_MAX (256 * 1024)
 
 /* ------------------------------------------------------------------ to the server */
 
 /*
- * A request's messages on their way out: those that go as they are, in a run of the client's own bytes,
- * so that the usual request leaves in one piece and is never copied.
+ * A request's messages on their way out: those that go as they are, in a run of the client's own
+ * bytes, so that the usual request leaves in one piece and is never copied.
  */
 struct outgoing {
 	struct client *client;
@@ -118,8 +118,8 @@ static uint64_t context_of(const struct outgoing *out)
 }
 
 /*
- * Does the server have the statement as this session means it? One that was prepared under another
- * search_path or role is closed, to be prepared again (R-33).
+ * Does the server have the statement as this session means it? One that was prepared under
+ * another search_path or role is closed, to be prepared again (R-33).
  */
 static bool is_prepared(struct outgoing *out, const struct statement *statement, bool *failed_out)
 {
@@ -165,7 +165,8 @@ static bool ensure_prepared(struct outgoing *out, const struct op *op)
 	return note_parse(out, statement, PENDING_SWALLOW, 0, false);
 }
 
-/* The message with its statement's name replaced; what of its end is not there yet follows as it comes. */
+/* The message with its statement's name replaced; what of its end is not there yet follows as it
+ * comes. */
 static void send_renamed(struct outgoing *out, const struct op *op)
 {
 	struct bytes *to = conn_out(out->server->conn);
@@ -220,8 +221,7 @@ static bool send_named_op(struct outgoing *out, const struct op *op, enum pendin
 
 static bool send_plain(struct outgoing *out, const struct op *op, enum pending_kind kind)
 {
-	struct pending_entry *entry =
-		pending_add(&out->client->pending, kind, PENDING_FORWARD);
+	struct pending_entry *entry = pending_add(&out->client->pending, kind, PENDING_FORWARD);
 
 	if (!entry)
 		return false;
@@ -242,25 +242,25 @@ static bool queue_answer(struct outgoing *out, struct op *op)
 	op->answer = NULL;
 	if (op->type == MSG_F_CLOSE && op->statement) {
 		entry->statement = statement_ref(op->statement);
-		entry->closed_name = strdup((const char *)out->bytes + op->offset +
-					    FRAME_HEADER_BYTES + 1);
+		entry->closed_name =
+			strdup((const char *)out->bytes + op->offset + FRAME_HEADER_BYTES + 1);
 		return entry->closed_name != NULL;
 	}
 	return true;
 }
 
 /*
- * Something we refuse: the server must fail too (its transaction, the rest of the batch), so it is sent what cannot
- * be parsed, and the client gets our error for the server's.
+ * Something we refuse: the server must fail too (its transaction, the rest of the batch), so it
+ * is sent what cannot be parsed, and the client gets our error for the server's.
  */
+static const char unparsable[] = "pointsman refuses a message";
+
 static bool send_refused(struct outgoing *out, struct op *op)
 {
-	static const char text[] = "pointsman refuses a message";
 	struct bytes *to = conn_out(out->server->conn);
 	bool is_query = op->type == MSG_F_QUERY;
-	struct pending_entry *entry =
-		pending_add(&out->client->pending, is_query ? PENDING_QUERY : PENDING_PARSE,
-			    PENDING_REPLACE);
+	struct pending_entry *entry = pending_add(
+		&out->client->pending, is_query ? PENDING_QUERY : PENDING_PARSE, PENDING_REPLACE);
 
 	if (!entry)
 		return false;
@@ -270,9 +270,9 @@ static bool send_refused(struct outgoing *out, struct op *op)
 	out->server->unnamed_statement = 0;
 	if (is_query) {
 		out->client->is_batch_open = false;
-		build_query(to, text, strlen(text));
+		build_query(to, unparsable, strlen(unparsable));
 	} else {
-		build_parse(to, "", text, strlen(text), NULL, 0);
+		build_parse(to, "", unparsable, strlen(unparsable), NULL, 0);
 	}
 	return true;
 }
@@ -325,11 +325,11 @@ static bool send_op(struct outgoing *out, struct op *op)
 	}
 }
 
-
 bool relay_send(struct request *request)
 {
 	struct client *client = request->client;
-	struct outgoing out = { .client = client, .server = client->server,
+	struct outgoing out = { .client = client,
+				.server = client->server,
 				.bytes = request_bytes(request) };
 
 	if (request->pin != PIN_NONE && client->pin == PIN_NONE) {
@@ -367,7 +367,11 @@ struct incoming {
 	size_t at;
 };
 
-enum reply_fate { REPLY_PASS, REPLY_SWALLOW, REPLY_BROKEN };
+enum reply_fate {
+	REPLY_PASS,
+	REPLY_SWALLOW,
+	REPLY_BROKEN
+};
 
 static void queue_replies(struct incoming *in)
 {
@@ -415,8 +419,8 @@ static void emit_answers(struct client *client)
 static enum reply_fate answered(struct incoming *in, size_t message_end)
 {
 	struct pending *pending = &in->client->pending;
-	enum reply_fate fate = pending_first(pending)->action == PENDING_SWALLOW ? REPLY_SWALLOW
-										 : REPLY_PASS;
+	enum reply_fate fate =
+		pending_first(pending)->action == PENDING_SWALLOW ? REPLY_SWALLOW : REPLY_PASS;
 	struct pending_entry *next;
 
 	pending_pop(pending);
@@ -468,8 +472,8 @@ static bool is_parse_due(const struct client *client, const struct named_stateme
 }
 
 /*
- * All prepared statements of the session are gone, on the server too, but for those that come behind in the
- * same pipeline (R-32) and for the unnamed one.
+ * All prepared statements of the session are gone, on the server too, but for those that come
+ * behind in the same pipeline (R-32) and for the unnamed one.
  */
 static void forget_statements(struct client *client)
 {
@@ -504,7 +508,8 @@ static void apply_effect(struct client *client, const struct effect *effect, con
 		break;
 	case EFFECT_RESET_ALL: client->is_server_behind |= client->txn.startup != NULL; break;
 	case EFFECT_RESET:
-		client->is_server_behind |= settings_get(client->txn.startup, effect->name) != NULL;
+		client->is_server_behind |=
+			settings_get(client->txn.startup, effect->name) != NULL;
 		break;
 	case EFFECT_DEALLOCATE:
 		if (!effect->name)
@@ -639,9 +644,8 @@ static void skip_to_sync(struct client *client)
 {
 	struct pending_entry *first;
 
-	while ((first = pending_first(&client->pending)) != NULL &&
-	       first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
-	       first->kind != PENDING_FUNCTION_CALL) {
+	while ((first = pending_first(&client->pending)) != NULL && first->kind != PENDING_SYNC &&
+	       first->kind != PENDING_QUERY && first->kind != PENDING_FUNCTION_CALL) {
 		undo_parse(client, first);
 		undo_close(client, first);
 		pending_pop(&client->pending);
@@ -724,9 +728,10 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 }
 
 /*
- * In extended protocol a client sends Execute and Sync together; the server ignores the Sync while it
- * takes COPY data (PostgreSQL documentation, "COPY Operations"), so no reply to it is due, unless the
- * COPY fails before the server has read anything of it. Until one or the other is known, the entry is optional.
+ * In extended protocol a client sends Execute and Sync together; the server ignores the Sync
+ * while it takes COPY data (PostgreSQL documentation, "COPY Operations"), so no reply to it is
+ * due, unless the COPY fails before the server has read anything of it. Until one or the other is
+ * known, the entry is optional.
  */
 static enum reply_fate take_copy_in(struct client *client)
 {
@@ -814,7 +819,11 @@ static void pass_tail(struct incoming *in, size_t length)
 		in->run_start = in->at;
 }
 
-enum step { STEP_ON, STEP_MORE, STEP_BROKEN };
+enum step {
+	STEP_ON,
+	STEP_MORE,
+	STEP_BROKEN
+};
 
 static enum step take_message(struct incoming *in, size_t length)
 {
@@ -931,8 +940,8 @@ static void on_cancels_ended(void *context)
 static void tell_lost(struct client *client, const char *sqlstate, const char *message)
 {
 	struct request *request = client->request;
-	bool is_ready_due = !request || (request->end != REQUEST_FLUSH &&
-					 request->end != REQUEST_PARTIAL);
+	bool is_ready_due =
+		!request || (request->end != REQUEST_FLUSH && request->end != REQUEST_PARTIAL);
 
 	if (!client->conn)
 		return;
@@ -979,11 +988,13 @@ static void lose(struct client *client, const char *why)
 		return;
 	}
 	if (request && !request->is_sent) {
-		/* Nothing of it was sent: another server may do, else it fails in its stage, not executed. */
+		/* Nothing of it was sent: another server may do, else it fails in its stage, not
+		 * executed. */
 		if (request->stage == STAGE_PREPARE && prepare_retry(request))
 			return;
 		snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57P03");
-		snprintf(request->failure.message, sizeof(request->failure.message), "%s", message);
+		snprintf(request->failure.message, sizeof(request->failure.message), "%s",
+			 message);
 		request_resume(request, false);
 		return;
 	}
@@ -1025,9 +1036,29 @@ bool relay_is_quiet(const struct client *client)
 	       (client->client_tail == 0 || client->is_tail_dropped) && !client->is_copying_in;
 }
 
+/*
+ * Ends an open batch so that nothing of it is committed, as a server does whose client goes without a Sync: with a
+ * message that fails, and then the Sync.
+ */
+static bool abort_batch(struct client *client, bool is_failing)
+{
+	struct bytes *out = conn_out(client->server->conn);
+
+	if (!client->is_batch_failed && !is_failing) {
+		build_parse(out, "", unparsable, strlen(unparsable), NULL, 0);
+		client->server->unnamed_statement = 0;
+		if (!pending_add(&client->pending, PENDING_PARSE, PENDING_SWALLOW))
+			return false;
+	}
+	build_empty(out, MSG_F_SYNC);
+	client->is_batch_open = false;
+	return pending_add(&client->pending, PENDING_SYNC, PENDING_SWALLOW) != NULL;
+}
+
 bool relay_wind_up(struct client *client)
 {
 	struct bytes *out = conn_out(client->server->conn);
+	bool is_failing = client->is_copying_in; /* by the CopyFail */
 	size_t mark;
 
 	if (client->client_tail > 0 && !client->is_tail_dropped)
@@ -1040,9 +1071,7 @@ bool relay_wind_up(struct client *client)
 	}
 	if (client->is_batch_open) {
 		drop_optional_syncs(client);
-		build_empty(out, MSG_F_SYNC);
-		client->is_batch_open = false;
-		if (!pending_add(&client->pending, PENDING_SYNC, PENDING_SWALLOW))
+		if (!abort_batch(client, is_failing))
 			return false;
 	}
 	conn_flush(client->server->conn);

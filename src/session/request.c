@@ -178,8 +178,8 @@ static void forget_names(struct request *request)
 
 /* --- errors of ours --- */
 
-enum stage_result request_fail(struct request *request, const char *sqlstate,
-			       const char *message, const char *detail)
+enum stage_result request_fail(struct request *request, const char *sqlstate, const char *message,
+			       const char *detail)
 {
 	struct client *client = request->client;
 
@@ -214,8 +214,8 @@ static void note_result(struct stage_stats *stats, enum stage_result result)
 }
 
 /*
- * A stage that waits must have left somebody who resumes the request; which one that is, its state
- * tells. Nobody: the request would hang for ever, and the bug stay unseen.
+ * A stage that waits must have left somebody who resumes the request; which one that is, its
+ * state tells. Nobody: the request would hang for ever, and the bug stay unseen.
  */
 static bool has_resumer(const struct request *request)
 {

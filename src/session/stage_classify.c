@@ -1,6 +1,6 @@
 /*
- * Stage classify: what each message of a request is, what its text says, and so what is to be done with
- * it. Names of prepared statements are looked up and registered here, in the order of
+ * Stage classify: what each message of a request is, what its text says, and so what is to be
+ * done with it. Names of prepared statements are looked up and registered here, in the order of
  * the messages; a Parse that fails later is taken back (relay.c). After it, route and
  * relay need not look at a body again.
  */
@@ -101,8 +101,8 @@ static bool is_own_name(const char *name)
 }
 
 /*
- * DEALLOCATE of a statement that was prepared by protocol: what the client calls it, no server knows. And no client may
- * take away what servers hold under names of ours.
+ * DEALLOCATE of a statement that was prepared by protocol: what the client calls it, no server
+ * knows. And no client may take away what servers hold under names of ours.
  */
 static bool classify_deallocate(struct request *request, struct op *op)
 {
@@ -135,23 +135,24 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	judge_text(env->judge, text, op->present - FRAME_HEADER_BYTES, &judgement);
 	verdict = judgement.verdict;
 	note_bad_hints(request, &judgement);
-	note_verdict(request, verdict->kind, verdict->reason, verdict->is_explicit_read_only,
-		     verdict->has_transaction_control);
 	if (op->present < op->size) /* judged by its beginning only */
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
-	hint_merge(&request->hints, &judgement.hints);
 	if (verdict->n_effects > 0) {
 		request->query_facts = statement_facts_create(&judgement);
 		if (!request->query_facts)
 			return false;
-		note_pin(request, request->query_facts->pin);
+		note_facts(request, request->query_facts);
+	} else {
+		note_verdict(request, verdict->kind, verdict->reason, false, false);
+		hint_merge(&request->hints, &judgement.hints);
 	}
 	op->facts = request->query_facts;
 	if (env->limits.strict_hints && request->bad_hint[0])
 		return refuse_strict_hint(request, op);
 	if (!own_statement_is(op->facts))
 		return classify_deallocate(request, op);
-	/* With others, or behind what is not answered yet, its answer would overtake theirs. */
+	/* With others, or behind what is not answered yet, its answer would overtake theirs
+	 * (R-20). */
 	if (verdict->n_statements > 1 || request->n_ops > 1 || request->client->is_batch_open ||
 	    !pending_is_empty(&request->client->pending))
 		return refuse(op, "0A000",
@@ -242,7 +243,8 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 	return true;
 }
 
-/* A name that leads nowhere: the server says so in its own words, unless it has a statement of ours by that name. */
+/* A name that leads nowhere: the server says so in its own words, unless it has a statement of
+ * ours by that name. */
 static bool classify_unknown_name(struct client *client, struct op *op, const char *name)
 {
 	if (name[0] ? !is_own_name(name) : client->is_unnamed_foreign)
@@ -269,7 +271,8 @@ static bool attach_statement(struct request *request, struct op *op, const char 
 }
 
 /* From now on the portal is of this statement (NULL: of one that we do not know). */
-static bool remember_portal(struct client *client, const char *portal, struct statement *statement)
+static bool remember_portal(struct client *client, const char *portal,
+			    struct statement *statement)
 {
 	struct statement *before = client->unnamed_portal;
 
@@ -476,22 +479,23 @@ static bool sets_to_true(const char *statement, const char *name)
 }
 
 /*
- * The lexer reads strings as standard_conforming_strings = on has them, and encodings in which no byte
- * below 0x80 is a part of another character. A session that has set otherwise keeps to the
+ * The lexer reads strings as standard_conforming_strings = on has them, and encodings in which no
+ * byte below 0x80 is a part of another character. A session that has set otherwise keeps to the
  * primary, and to one server, since nothing it says can be trusted to mean what it seems to.
  */
 static bool is_readable(const struct client *client)
 {
-	static const char *const odd_encodings[] = { "sjis", "shift", "kanji", "932", "big5", "950",
-						     "gbk",  "936",   "uhc",   "949", "gb18030",
-						     "johab" };
+	static const char *const odd_encodings[] = { "sjis", "shift", "kanji",   "932",
+						     "big5", "950",   "gbk",     "936",
+						     "uhc",  "949",   "gb18030", "johab" };
 	const struct settings *settings = client->txn.settings;
 	const char *strings = settings_get(settings, "standard_conforming_strings");
 	const char *encoding = settings_get(settings, "client_encoding");
 
 	if (strings && !sets_to_true(strings, "standard_conforming_strings"))
 		return false;
-	for (size_t i = 0; encoding && i < sizeof(odd_encodings) / sizeof(odd_encodings[0]); i++) {
+	for (size_t i = 0; encoding && i < sizeof(odd_encodings) / sizeof(odd_encodings[0]);
+	     i++) {
 		if (strcasestr(encoding, odd_encodings[i]))
 			return false;
 	}

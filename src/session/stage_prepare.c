@@ -1,7 +1,7 @@
 /*
- * Stage prepare: brings the session's settings to a server that was just borrowed, and waits for the
- * outcome: a request must not run under other settings than its own, so it is not sent
- * along with them. Servers that are held have them already.
+ * Stage prepare: brings the session's settings to a server that was just borrowed, and waits for
+ * the outcome: a request must not run under other settings than its own, so it is not sent along
+ * with them. Servers that are held have them already.
  */
 #include <stdio.h>
 #include <string.h>
@@ -59,8 +59,8 @@ enum stage_result stage_prepare(struct request *request)
 }
 
 /*
- * After a RESET the client has been told the server's default, where its own start-up option holds: what
- * brings that back is told to it, too.
+ * After a RESET the client has been told the server's default, where its own start-up option
+ * holds: what brings that back is told to it, too.
  */
 static void tell_client(struct client *client, const struct frame *frame)
 {
@@ -102,7 +102,8 @@ static void end_setup(struct request *request)
 		settings_unref(&server->settings);
 		server->settings = settings_ref(client->txn.settings);
 	} else if (server->settings) {
-		/* What an earlier session had set may be to blame (its statement_timeout, say). */
+		/* What an earlier session had set may be to blame (its statement_timeout, say).
+		 */
 		pool_discard(&client->server, "could not take other settings");
 		if (prepare_retry(request))
 			return;
@@ -130,14 +131,15 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 		if (frame.type == MSG_B_PARAMETER_STATUS) {
 			server_take_parameter(server, &frame);
 			tell_client(request->client, &frame);
-		}
-		else if (frame.type == MSG_B_ERROR)
+		} else if (frame.type == MSG_B_ERROR)
 			note_failure(request, &frame);
 		if (frame.type != MSG_B_READY)
 			continue;
-		/* What the client sends next must not find a transaction that it did not begin. */
+		/* What the client sends next must not find a transaction that it did not begin.
+		 */
 		if (frame.body_length != 1 || frame.body[0] != TXN_IDLE) {
-			relay_server_lost(request->client, "not idle after its settings were set");
+			relay_server_lost(request->client,
+					  "not idle after its settings were set");
 			return length;
 		}
 		end_setup(request);

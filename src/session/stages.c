@@ -1,6 +1,7 @@
 /*
- * The short stages of the request chain: admit, govern, route, borrow, finish. (classify, prepare and relay have
- * files of their own.) Each looks at the request and its client, does one thing, and says how it went.
+ * The short stages of the request chain: admit, govern, route, borrow, finish. (classify, prepare
+ * and relay have files of their own.) Each looks at the request and its client, does one thing,
+ * and says how it went.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@ enum stage_result stage_admit(struct request *request)
 	client->request_at = request->began_at;
 	if (request->end != REQUEST_LOGIN)
 		client->identity->database->traffic.query_count++;
-	client_set_state(client, request->end == REQUEST_LOGIN ? CLIENT_WELCOMING : CLIENT_ACTIVE);
+	client_set_state(client,
+			 request->end == REQUEST_LOGIN ? CLIENT_WELCOMING : CLIENT_ACTIVE);
 	return STAGE_NEXT;
 }
 
@@ -160,7 +162,8 @@ static void decide(struct request *request)
 	};
 
 	if (client->server && facts.held_node == -1) {
-		request->decision = (struct route_decision){ .outcome = ROUTE_TO_NODE, .node = -1,
+		request->decision = (struct route_decision){ .outcome = ROUTE_TO_NODE,
+							     .node = -1,
 							     .reason = facts.held_reason };
 		return;
 	}
@@ -182,11 +185,11 @@ static void note_decision(struct request *request)
 		return;
 	client->last.reason = decision->reason;
 	client->last.node = decision->node;
-	client->last.staleness = node && node->role == NODE_ROLE_REPLICA
-					 ? node_staleness(node, clock_now())
-					 : -1;
-	client->identity->database->routes[decision->reason]
-					  [node ? (node->role == NODE_ROLE_REPLICA ? 2 : 1) : 0]++;
+	client->last.staleness =
+		node && node->role == NODE_ROLE_REPLICA ? node_staleness(node, clock_now()) : -1;
+	client->identity->database
+		->routes[decision->reason]
+			[node ? (node->role == NODE_ROLE_REPLICA ? 2 : 1) : 0]++;
 	if (!decision->hint_overruled || request->is_hint_default)
 		return;
 	snprintf(text, sizeof(text),
@@ -253,8 +256,8 @@ static void on_served(struct pool_waiter *waiter, struct server *server)
 	struct request *request = CONTAINER_OF(waiter, struct request, waiter);
 
 	begin_lease(request, server);
-	client_set_state(request->client, request->end == REQUEST_LOGIN ? CLIENT_WELCOMING
-									: CLIENT_ACTIVE);
+	client_set_state(request->client,
+			 request->end == REQUEST_LOGIN ? CLIENT_WELCOMING : CLIENT_ACTIVE);
 	request_resume(request, true);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Prepared statements: texts kept once per worker, names per client; see session/statement.h. Worker
- * thread only, but for the counter of ids, which the whole process shares.
+ * Prepared statements: texts kept once per worker, names per client; see session/statement.h.
+ * Worker thread only, but for the counter of ids, which the whole process shares.
  */
 #include "session/statement.h"
 
@@ -40,7 +40,8 @@ static struct statement_facts *copy_effects(const struct verdict *verdict)
 	char *text;
 
 	for (size_t i = 0; i < verdict->n_effects; i++)
-		size += text_size(verdict->effects[i].name) + text_size(verdict->effects[i].value);
+		size += text_size(verdict->effects[i].name) +
+			text_size(verdict->effects[i].value);
 	facts = calloc(1, size);
 	if (!facts)
 		return NULL;
@@ -52,7 +53,8 @@ static struct statement_facts *copy_effects(const struct verdict *verdict)
 		*effect = verdict->effects[i];
 		effect->name = put_text(&text, verdict->effects[i].name);
 		effect->value = put_text(&text, verdict->effects[i].value);
-		/* A pin that ends with the transaction adds nothing: its server is held until then. */
+		/* A pin that ends with the transaction adds nothing: its server is held until
+		 * then. */
 		if (facts->pin != PIN_NONE || (effect->flags & EFFECT_LOCAL))
 			continue;
 		if (effect->kind == EFFECT_PIN)
@@ -61,6 +63,15 @@ static struct statement_facts *copy_effects(const struct verdict *verdict)
 			facts->pin = PIN_SQL_PREPARE;
 	}
 	return facts;
+}
+
+static bool is_serializable(const struct verdict *verdict)
+{
+	for (size_t i = 0; i < verdict->n_effects; i++) {
+		if (verdict->effects[i].flags & EFFECT_SERIALIZABLE)
+			return true;
+	}
+	return false;
 }
 
 struct statement_facts *statement_facts_create(const struct judgement *judgement)
@@ -73,7 +84,8 @@ struct statement_facts *statement_facts_create(const struct judgement *judgement
 	facts->kind = verdict->kind;
 	facts->reason = verdict->reason;
 	facts->n_statements = verdict->n_statements;
-	facts->is_explicit_read_only = verdict->is_explicit_read_only;
+	/* A standby refuses SERIALIZABLE, read-only or not. */
+	facts->is_explicit_read_only = verdict->is_explicit_read_only && !is_serializable(verdict);
 	facts->has_transaction_control = verdict->has_transaction_control;
 	if (judgement->hints.set) {
 		facts->hints = malloc(sizeof(*facts->hints));
@@ -213,8 +225,8 @@ struct statement *statement_find(struct statement_cache *cache, const uint8_t *b
 	return statement;
 }
 
-struct statement *statement_get(struct statement_cache *cache, const uint8_t *body,
-				size_t length, const struct judgement *judgement)
+struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
+				const struct judgement *judgement)
 {
 	struct statement *statement = statement_find(cache, body, length);
 

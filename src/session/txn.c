@@ -1,6 +1,6 @@
 /*
- * A session's settings and hints under the rules of transactions; see session/txn.h. Since sets of
- * settings are immutable, remembering a state is keeping a reference.
+ * A session's settings and hints under the rules of transactions; see session/txn.h. Since sets
+ * of settings are immutable, remembering a state is keeping a reference.
  */
 #include "session/txn.h"
 
@@ -240,9 +240,19 @@ void txn_destroy(struct txn *txn)
 	settings_unref(&txn->startup);
 	settings_unref(&txn->settings);
 	settings_unref(&txn->committed);
+	drop_hints(&txn->hints_startup);
 	drop_hints(&txn->hints);
 	drop_hints(&txn->hints_committed);
 	drop_hints(&txn->hints_local);
+}
+
+void txn_set_startup_hints(struct txn *txn, const struct hints *hints)
+{
+	if (!hints->set)
+		return;
+	replace_hints(&txn->hints_startup, hints);
+	replace_hints(&txn->hints, hints);
+	replace_hints(&txn->hints_committed, hints);
 }
 
 void txn_note_error(struct txn *txn)
@@ -284,6 +294,8 @@ bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool loc
 			strncpy(why, "there is no such setting", why_size);
 		return false;
 	}
+	if (!value && !local && txn->hints_startup)
+		hint_merge(&next, txn->hints_startup);
 	copy = next.set ? copy_hints(&next) : NULL;
 	if (next.set && !copy) {
 		strncpy(why, "out of memory", why_size);

@@ -1,6 +1,7 @@
 /*
- * All workers as the control thread sees them; see worker/fleet.h. Shared between threads are the two
- * client counters (atomic), the registry of pools, and mailboxes; everything else is the control thread's.
+ * All workers as the control thread sees them; see worker/fleet.h. Shared between threads are the
+ * two client counters (atomic), the registry of pools, and mailboxes; everything else is the
+ * control thread's.
  */
 #include "worker/fleet.h"
 
@@ -207,15 +208,15 @@ const struct topology *fleet_topology(const struct fleet *fleet)
 	return fleet->topology;
 }
 
-void fleet_set_snapshot(struct fleet *fleet, struct snapshot *snapshot,
-			struct topology *topology)
+void fleet_set_snapshot(struct fleet *fleet, struct snapshot *snapshot, struct topology *topology)
 {
 	atomic_store(&fleet->max_clients, snapshot->config->max_client_conn);
 	for (int i = 0; i < fleet->n_workers; i++) {
 		struct snapshot_mail *mail = calloc(1, sizeof(*mail));
 
 		if (!mail) {
-			log_errorx(NULL, "out of memory: worker %d keeps its old configuration", i);
+			log_errorx(NULL, "out of memory: worker %d keeps its old configuration",
+				   i);
 			continue;
 		}
 		mail->mail.kind = WORKER_MAIL_SNAPSHOT;

@@ -1,6 +1,6 @@
 /*
- * A worker thread: receives mail, turns a configuration into what its sessions and pools go by, and
- * ticks. What clients and servers do is in session/ and pool/.
+ * A worker thread: receives mail, turns a configuration into what its sessions and pools go by,
+ * and ticks. What clients and servers do is in session/ and pool/.
  */
 #include "worker/worker.h"
 
@@ -66,12 +66,12 @@ static bool configure_database(struct session_database *database, const struct c
 	database->split = entry->split;
 	database->on_no_replica = entry->on_no_replica;
 	copy_hints(&database->hints, entry);
-	database->pool = (struct pool_settings){ .size = entry->default_pool_size,
-						 .min_size = entry->min_pool_size,
-						 .server_lifetime = entry->server_lifetime,
-						 .max_db_connections = entry->max_db_connections,
-						 .max_user_connections =
-							 config->max_user_connections };
+	database->pool =
+		(struct pool_settings){ .size = entry->default_pool_size,
+					.min_size = entry->min_pool_size,
+					.server_lifetime = entry->server_lifetime,
+					.max_db_connections = entry->max_db_connections,
+					.max_user_connections = config->max_user_connections };
 	database->is_retired = false;
 	return true;
 }
@@ -117,8 +117,7 @@ static void configure_limits(struct worker *worker)
 
 static void close_clients(struct worker *worker, const struct session_database *database)
 {
-	LIST_EACH_SAFE(&worker->env.clients, node)
-	{
+	LIST_EACH_SAFE (&worker->env.clients, node) {
 		struct client *client = LIST_ENTRY(node, struct client, node);
 
 		if (client->identity->database == database)
@@ -150,8 +149,7 @@ static void configure_databases(struct worker *worker)
 {
 	const struct config *config = worker->snapshot->config;
 
-	LIST_EACH(&worker->env.databases, node)
-	{
+	LIST_EACH (&worker->env.databases, node) {
 		struct session_database *database =
 			LIST_ENTRY(node, struct session_database, node);
 		const struct config_database *entry =
@@ -186,8 +184,7 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 
 static struct session_database *find_database(const struct worker *worker, const char *name)
 {
-	LIST_EACH(&worker->env.databases, node)
-	{
+	LIST_EACH (&worker->env.databases, node) {
 		struct session_database *database =
 			LIST_ENTRY(node, struct session_database, node);
 
@@ -357,7 +354,6 @@ static void count_answer(struct cancel_round *round)
 		end_round(round);
 }
 
-
 /* Sends the answer home, from the worker that has it. */
 static void answer_round(struct worker *worker, struct cancel_mail *mail)
 {
@@ -406,8 +402,11 @@ static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn 
 		conn_destroy(&conn);
 		return;
 	}
-	*round = (struct cancel_round){ .conn = conn, .pid = pid, .secret = secret,
-					.origin = worker->index, .answers_due = n };
+	*round = (struct cancel_round){ .conn = conn,
+					.pid = pid,
+					.secret = secret,
+					.origin = worker->index,
+					.answers_due = n };
 	conn_set_handler(conn, &silent_conn_handler, NULL);
 	for (int i = 0; i < n; i++) {
 		mails[i]->mail.kind = WORKER_MAIL_CANCEL;
@@ -455,8 +454,7 @@ static const char *pool_secret(void *context, const struct pool_key *key)
 {
 	struct worker *worker = context;
 
-	LIST_EACH(&worker->env.databases, node)
-	{
+	LIST_EACH (&worker->env.databases, node) {
 		const struct session_database *database =
 			LIST_ENTRY(node, struct session_database, node);
 
@@ -491,13 +489,13 @@ static bool is_at_rest(const struct client *client)
 
 static void tell_idle_clients(struct worker *worker)
 {
-	LIST_EACH_SAFE(&worker->env.clients, node)
-	{
+	LIST_EACH_SAFE (&worker->env.clients, node) {
 		struct client *client = LIST_ENTRY(node, struct client, node);
 
 		if (is_at_rest(client))
-			client_close(client, CLOSE_SHUTDOWN, "57P01",
-				     "pointsman: terminating connection due to administrator command");
+			client_close(
+				client, CLOSE_SHUTDOWN, "57P01",
+				"pointsman: terminating connection due to administrator command");
 	}
 }
 
@@ -582,9 +580,7 @@ void worker_receive(struct worker *worker, struct mail *mail)
 		take_snapshot(worker, ((struct snapshot_mail *)mail)->snapshot,
 			      ((struct snapshot_mail *)mail)->topology);
 		break;
-	case WORKER_MAIL_CANCEL:
-		look_for_session(worker, (struct cancel_mail *)mail);
-		return;
+	case WORKER_MAIL_CANCEL: look_for_session(worker, (struct cancel_mail *)mail); return;
 	case WORKER_MAIL_CANCELLED: count_answer(((struct cancel_mail *)mail)->round); break;
 	case WORKER_MAIL_CALL: run_call(worker, (struct call_mail *)mail); return;
 	case WORKER_MAIL_DRAIN: begin_drain(worker, (struct drain_mail *)mail); break;
@@ -619,6 +615,11 @@ static void discard_mail(void *context, struct mail *mail)
 
 	if (mail->kind < POOL_MAIL_COUNT) {
 		pools_discard_mail(mail, worker->index);
+		return;
+	}
+	if (mail->kind == WORKER_MAIL_CALL) { /* its asker still waits for all answers */
+		mail->kind = FLEET_MAIL_CALL_DONE;
+		fleet_post_control(worker->fleet, mail);
 		return;
 	}
 	if (mail->kind == WORKER_MAIL_CLIENT)

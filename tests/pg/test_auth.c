@@ -207,8 +207,6 @@ static struct {
 	{ "password", "md5_user", "md5_user" },
 	{ "scram-sha-256", "scram_user", "trust_user" }, /* the server asks nothing */
 	{ "password", "scram_user", "trust_user" },
-	{ "scram-sha-256", "scram_user",
-	  "scram_user" }, /* the client's proof has the key for the server */
 };
 
 START_TEST(test_stored_secret)
@@ -232,6 +230,32 @@ START_TEST(test_stored_secret)
 	PQfinish(conn);
 	conn = proxy_connect_with(proxy, secrets[_i].user, "app", "password=wrong");
 	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+	PQfinish(conn);
+	proxy_must_stop_after_errors(&proxy);
+}
+END_TEST
+
+/* A stored SCRAM secret proves nothing to a server that asks for SCRAM: an error says so, soon.
+ */
+START_TEST(test_stored_secret_that_is_not_enough)
+{
+	char *secret = stored_secret("scram_user");
+	struct test_proxy *proxy;
+	char list[512];
+	PGconn *conn;
+
+	ck_assert_ptr_nonnull(secret);
+	snprintf(list, sizeof(list), "\"scram_user\" \"%s\"\n\"app\" \"app_secret\"\n", secret);
+	free(secret);
+	proxy = proxy_must_start(
+		&(struct proxy_options){ .auth = "scram-sha-256", .userlist = list });
+	conn = proxy_connect_with(proxy, "scram_user", "app", "connect_timeout=10");
+	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+	ck_assert_msg(strstr(PQerrorMessage(conn), "pointsman:") != NULL, "%s",
+		      PQerrorMessage(conn));
+	PQfinish(conn);
+	conn = db_open(proxy);
+	db_exec(conn, "SELECT 1");
 	PQfinish(conn);
 	proxy_must_stop_after_errors(&proxy);
 }
@@ -305,6 +329,7 @@ static Suite *auth_suite(void)
 	tcase_add_loop_test(tcase, test_long_password, 0, 2);
 	tcase_add_loop_test(tcase, test_stored_secret, 0,
 			    (int)(sizeof(secrets) / sizeof(secrets[0])));
+	tcase_add_test(tcase, test_stored_secret_that_is_not_enough);
 	tcase_add_test(tcase, test_forced_user);
 	tcase_add_test(tcase, test_refusal_of_a_server);
 	tcase_add_test(tcase, test_no_secret_in_the_log);

@@ -94,6 +94,10 @@ START_TEST(test_session_leaves_nothing)
 		if (i % 2 == 0)
 			db_exec(conn, "BEGIN; INSERT INTO pool_mode VALUES (1)");
 		PQfinish(conn);
+		/* The end of a session takes a moment, and the next one may get the other server.
+		 */
+		server_must_reach(0, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+				  0);
 	}
 	servers_must_get_clean("app");
 	ck_assert_int_eq(cluster_number(servers, 0, "app", "SELECT count(*) FROM pool_mode"), 0);

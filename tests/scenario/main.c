@@ -150,7 +150,7 @@ int main(int argc, char **argv)
 		if (option == 'n')
 			only_nth = strtoul(optarg, NULL, 10);
 		else
-			is_verbose = true;
+			player_traces = is_verbose = true;
 	}
 	if (optind == argc)
 		glob("tests/scenario/*.scn", 0, NULL, &found);

@@ -524,6 +524,6 @@ bool message_read(const uint8_t *data, size_t length, enum direction direction, 
 	for (size_t i = 0; shape->fields[i]; i++)
 		read_field(out, shape->fields[i], &c);
 	if (!cursor_done(&c))
-		strcpy(out->name, "Garbage");
+		strcpy(out->name, "Malformed");
 	return true;
 }

@@ -35,7 +35,7 @@ bool message_build(const struct message *message, enum direction direction, stru
 
 /*
  * Reads the first message of data[0..length); `is_untyped` for what opens a connection. false: it is
- * not all there. What is no message at all becomes `Garbage`.
+ * not all there. What is no message at all becomes `Garbage`, what has a wrong body `Malformed`.
  */
 bool message_read(const uint8_t *data, size_t length, enum direction direction, bool is_untyped,
 		  struct message *out);

@@ -373,7 +373,9 @@ static void take_extended(struct peer *peer, const struct message *message)
 	const char *name = message->name;
 
 	begin_implicit(model);
-	if (strcmp(name, "Parse") == 0) {
+	if (strcmp(name, "Malformed") == 0) {
+		fail_batch(peer, "08P01", "malformed message");
+	} else if (strcmp(name, "Parse") == 0) {
 		if (parse(peer, message))
 			peer_say(peer, "ParseComplete", NULL, NULL);
 	} else if (strcmp(name, "Bind") == 0) {
@@ -428,7 +430,7 @@ static void end_copy(struct peer *peer, bool failed)
 
 	model->is_copying = false;
 	if (failed)
-		fail(peer, "57014", "COPY from stdin failed");
+		fail(peer, "22000", "COPY from stdin failed"); /* 57014 is for cancels only */
 	else
 		peer_say(peer, "CommandComplete", "COPY 1", NULL);
 	if (!model->is_copy_extended)

@@ -22,6 +22,7 @@
 #define FIRST_NOW   (1000 * USEC_PER_SEC)
 
 bool player_is_proxy_running;
+bool player_traces;
 
 /* --- configuration --- */
 
@@ -337,11 +338,23 @@ static void note_sent(struct peer *peer, const struct message *message)
 		peer->bytes_due++;
 }
 
+void peer_trace(const struct peer *peer, const char *arrow, const struct message *message)
+{
+	char *text;
+
+	if (!player_traces)
+		return;
+	text = message_text(message);
+	fprintf(stderr, "%s.%d %s %s\n", peer->name, peer->fd, arrow, text);
+	free(text);
+}
+
 void peer_send_message(struct peer *peer, const struct message *message)
 {
 	struct bytes bytes = { 0 };
 
 	note_sent(peer, message);
+	peer_trace(peer, ">", message);
 	ASSERT(message_build(message, peer->direction, &bytes));
 	peer_send(peer, bytes_begin(&bytes), bytes_length(&bytes));
 	bytes_free(&bytes);
@@ -386,6 +399,7 @@ bool peer_receive(struct peer *peer, struct message *out)
 		return false;
 	bytes_consume(&peer->in, out->size);
 	peer->has_opened = true;
+	peer_trace(peer, "<", out);
 	return true;
 }
 

@@ -77,6 +77,10 @@ struct player {
 /* Is the proxy at work now, and not the test around it? For failing allocations. */
 extern bool player_is_proxy_running;
 
+/* Print what is sent and received, to standard error. */
+extern bool player_traces;
+void peer_trace(const struct peer *peer, const char *arrow, const struct message *message);
+
 /* What to run. Zero and NULL are the defaults: nodes p (primary) and r (replica), auth trust. */
 struct player_setup {
 	const char *nodes[PLAYER_NODES_MAX]; /* the first one is the primary */

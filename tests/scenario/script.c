@@ -331,6 +331,7 @@ static bool add_message(struct script *script, struct peer *peer, size_t *at, st
 	}
 	if (!take_message(script, at, &message))
 		return false;
+	peer_trace(peer, ">", &message);
 	if (strcmp(message.name, "SSLRequest") == 0 || strcmp(message.name, "GSSENCRequest") == 0)
 		peer->bytes_due++;
 	done = message_build(&message, peer->direction, bytes) ||
