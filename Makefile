@@ -32,7 +32,7 @@ $(error BUILD=$(BUILD) is none of release, asan, ubsan, tsan)
 endif
 
 WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith \
-	   -Wwrite-strings -Wformat=2
+	   -Wwrite-strings -Wformat=2 -Wno-format-truncation
 ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif

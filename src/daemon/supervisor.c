@@ -38,6 +38,7 @@ struct supervisor {
 
 /* --- in the serving process --- */
 
+#ifndef __SANITIZE_ADDRESS__ /* sanitizers have reports of their own */
 static void on_crash(int number)
 {
 	static const char text[] = "pointsman: crashed; the stack was:\n";
@@ -53,15 +54,18 @@ static void on_crash(int number)
 
 static void catch_crashes(void)
 {
-#ifndef __SANITIZE_ADDRESS__ /* sanitizers have reports of their own */
 	static const int numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 	void *frame;
 
 	(void)backtrace(&frame, 1); /* loads what it needs now, not in the handler */
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		signal(numbers[i], on_crash);
-#endif
 }
+#else
+static void catch_crashes(void)
+{
+}
+#endif
 
 /* After a crash: the file as it is now, when it has no errors; what was reloaded before is not
  * lost. */

@@ -315,6 +315,8 @@ static bool is_tame(const struct world *world, const struct side *side)
 static void prove_alive(struct world *world)
 {
 	pause_pools(world, false);
+	if (world->player->nodes[1].fd == -1)
+		player_listen(world->player, 1);
 	for (int i = 0; i < CLIENTS; i++) {
 		struct side *side = &world->sides[i];
 
@@ -329,7 +331,7 @@ static void prove_alive(struct world *world)
 			close_client(world, side);
 		}
 	}
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 5; i++) {
 		run(world);
 		release_all(world);
 		player_advance(world->player, 2 * USEC_PER_SEC);

@@ -4,7 +4,7 @@
  */
 #include "integration.h"
 
-#include <arpa/inet.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +65,8 @@ static void end(void)
 	servers_must_get_clean("app");
 	PQfinish(bystander);
 }
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 /* --- before the log-in --- */
 
@@ -580,29 +582,38 @@ START_TEST(test_client_gone_before_the_log_in)
 }
 END_TEST
 
-/* bad connections cost nothing that stays. */
-START_TEST(test_memory_after_many_bad_connections)
+/* What the proxy's memory grows by while it gets `n` bad connections. */
+static long growth_by_bad_connections(int n)
 {
-	long before = 0;
+	const int kinds = COUNT(openings);
+	long before = proxy_rss_kb(proxy);
 
-	for (int i = 0; i < 4000; i++) {
-		const struct bytes *opening =
-			&openings[i % (int)(sizeof(openings) / sizeof(openings[0]))];
+	for (int i = 0; i < n; i++) {
 		struct raw *raw = raw_open(proxy->port);
 
-		if (i == 1000)
-			before = proxy_rss_kb(proxy);
 		ck_assert_ptr_nonnull(raw);
-		raw_send(raw, opening->data, opening->length);
+		raw_send(raw, openings[i % kinds].data, openings[i % kinds].length);
 		raw_close(&raw);
 	}
-	printf("3000 bad connections: the proxy grew by %ld kB\n", proxy_rss_kb(proxy) - before);
+	return proxy_rss_kb(proxy) - before;
+}
+
+/* R-04: bad connections cost nothing that stays. A leak grows in each round, an allocator only in
+ * some. */
+START_TEST(test_memory_after_many_bad_connections)
+{
+	long least = LONG_MAX;
+
+	for (int round = 0; round < 4; round++) {
+		long growth = growth_by_bad_connections(3000);
+
+		printf("3000 bad connections: the proxy grew by %ld kB\n", growth);
+		least = growth < least ? growth : least;
+	}
 	if (!proxy_is_instrumented(proxy))
-		ck_assert_int_lt(proxy_rss_kb(proxy) - before, 512);
+		ck_assert_int_lt(least, 100);
 }
 END_TEST
-
-#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 static void revive(void)
 {

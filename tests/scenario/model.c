@@ -28,7 +28,8 @@ struct model {
 	bool is_stuck_extended;
 	uint8_t status;
 	char setting[64];      /* application_name, "" unless set */
-	char committed[64];
+	char session[64];      /* ... without SET LOCAL */
+	char committed[64];    /* ... and when the transaction is rolled back */
 	bool is_in_implicit;
 	struct prepared names[NAMES_MAX];
 	char *unnamed;
@@ -86,18 +87,27 @@ static void begin_implicit(struct model *model)
 	if (model->status != 'I' || model->is_in_implicit)
 		return;
 	model->is_in_implicit = true;
-	strcpy(model->committed, model->setting);
+	strcpy(model->committed, model->session);
 }
 
 static void roll_back(struct model *model)
 {
+	strcpy(model->session, model->committed);
 	strcpy(model->setting, model->committed);
+}
+
+static void commit(struct model *model)
+{
+	strcpy(model->setting, model->session);
+	strcpy(model->committed, model->session);
 }
 
 static void ready(struct peer *peer)
 {
 	char status[2] = { (char)peer->model->status, 0 };
 
+	if (status[0] == 'I')
+		commit(peer->model);
 	peer->model->is_in_implicit = false;
 	peer_say(peer, "Ready", status, NULL);
 }
@@ -139,7 +149,7 @@ static void take_quoted(const char *text, int n, char *out, size_t size)
 static const char *change_setting(struct model *model, const char *text)
 {
 	if (begins(text, "RESET") || begins(text, "DISCARD ALL")) {
-		model->setting[0] = '\0';
+		model->setting[0] = model->session[0] = '\0';
 		if (begins(text, "DISCARD ALL"))
 			drop_all(model);
 		return begins(text, "RESET") ? "RESET" : "DISCARD ALL";
@@ -147,6 +157,8 @@ static const char *change_setting(struct model *model, const char *text)
 	if (strcasestr(text, "application_name"))
 		take_quoted(text, begins(text, "SELECT") ? 2 : 1, model->setting,
 			    sizeof(model->setting));
+	if (!begins(text, "SET LOCAL"))
+		strcpy(model->session, model->setting);
 	return "SET";
 }
 
@@ -156,7 +168,7 @@ static const char *control(struct model *model, const char *text)
 
 	if (begins(text, "BEGIN")) {
 		if (model->status == 'I' && !model->is_in_implicit)
-			strcpy(model->committed, model->setting);
+			strcpy(model->committed, model->session);
 		model->status = failed ? 'E' : 'T';
 		return failed ? NULL : "BEGIN";
 	}
@@ -167,7 +179,7 @@ static const char *control(struct model *model, const char *text)
 	if (failed || begins(text, "ROLLBACK"))
 		roll_back(model);
 	else
-		strcpy(model->committed, model->setting);
+		commit(model);
 	model->status = 'I';
 	return failed || begins(text, "ROLLBACK") ? "ROLLBACK" : "COMMIT";
 }

@@ -125,6 +125,7 @@ hold_back_services()
 clean_up()
 {
 	as_root rm -f "$no_cluster"
+	as_root rmdir --ignore-fail-on-non-empty "${no_cluster%/*}"
 	if [ -n "$made_no_start" ]; then
 		as_root rm -f "$no_start"
 	fi
