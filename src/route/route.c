@@ -133,8 +133,9 @@ static struct route_decision to_primary(const struct route_facts *f, enum route_
 
 /* Who may be chosen. */
 struct want {
-	usec staleness_max;
-	bool is_any; /* staleness and weight do not matter, only that it is there */
+	usec lag_max;       /* when it was last probed */
+	usec staleness_max; /* now: with the time since then */
+	bool is_any;        /* staleness and weight do not matter, only that it is there */
 };
 
 static bool is_replica_up(const struct node *node)
@@ -154,7 +155,8 @@ static uint64_t share_of(const struct route_facts *f, const struct node *node,
 	if (want->is_any)
 		return node->weight > 0 ? (uint64_t)node->weight : 1;
 	staleness = node_staleness(node, f->now);
-	if (node->weight <= 0 || staleness < 0 || staleness > want->staleness_max)
+	if (node->weight <= 0 || staleness < 0 || staleness > want->staleness_max ||
+	    node->lag > want->lag_max)
 		return 0;
 	return (uint64_t)node->weight;
 }
@@ -249,7 +251,11 @@ static struct route_decision without_replica(const struct route_facts *f)
 	UNREACHABLE();
 }
 
-/* stale-allowed has one bound, the request's; else the preferred one, then the hard one. */
+/*
+ * stale-allowed has one bound, the request's; else the preferred one, then the hard one. What is
+ * promised is held against the staleness of this moment; what is only preferred, against the lag that was
+ * measured, or an interval of probes as long as it would make replicas come and go with each probe.
+ */
 static int choose_fresh(const struct route_facts *f)
 {
 	const struct cluster *cluster = f->cluster;
@@ -257,15 +263,15 @@ static int choose_fresh(const struct route_facts *f)
 	int node;
 
 	if (hint_of(f) == READ_HINT_STALE_ALLOWED) {
-		want.staleness_max = max_staleness(f);
+		want.lag_max = want.staleness_max = max_staleness(f);
 		return choose(f, &want);
 	}
-	want.staleness_max = cluster->lag_preferred < cluster->lag_hard ? cluster->lag_preferred
-									: cluster->lag_hard;
+	want.lag_max = cluster->lag_preferred;
+	want.staleness_max = cluster->lag_hard;
 	node = choose(f, &want);
 	if (node >= 0)
 		return node;
-	want.staleness_max = cluster->lag_hard;
+	want.lag_max = cluster->lag_hard;
 	return choose(f, &want);
 }
 
