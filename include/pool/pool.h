@@ -71,11 +71,15 @@ struct pool_settings {
 	int max_user_connections; /* the same of the user */
 };
 
-/* Why no server could be had; the text is for the client. */
+/* Why no server could be had; the text is for the client. sqlstate "": there is no failure. */
 struct pool_failure {
+	const char *reason; /* one word, for the DETAIL of the error, the log, the counters */
 	char sqlstate[6];
 	char message[256];
 };
+
+void pool_failure_set(struct pool_failure *failure, const char *sqlstate, const char *reason,
+		      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* A place in the queue. Zeroed memory with the callbacks set is ready for use; it must live until
  * it was served, failed or forgotten. */

@@ -23,11 +23,11 @@ struct txn {
 	uint8_t status;  /* of the last ReadyForQuery sent to the client */
 	bool has_failed; /* an error since the last commit, rollback or ReadyForQuery 'I' */
 	usec began_at;   /* 0: none is open */
-	struct settings *startup;   /* what RESET goes back to */
-	struct settings *settings;  /* in effect now */
-	struct settings *committed; /* ... and when the open transaction is rolled back */
+	struct settings *startup;    /* what RESET goes back to */
+	struct settings *settings;   /* in effect now */
+	struct settings *committed;  /* ... and when the open transaction is rolled back */
 	struct hints *hints_startup; /* what RESET pointsman.x goes back to; NULL: none */
-	struct hints *hints;        /* from SET pointsman.x; NULL: none */
+	struct hints *hints;         /* from SET pointsman.x; NULL: none */
 	struct hints *hints_committed;
 	struct hints *hints_local;        /* from SET LOCAL */
 	struct txn_savepoint *savepoints; /* the innermost first */

@@ -5,6 +5,7 @@
  */
 #include "pool/pool.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,14 +297,26 @@ static bool has_hope(const struct pool *pool)
 	return atomic_load(&pool->share->servers) > 0;
 }
 
+void pool_failure_set(struct pool_failure *failure, const char *sqlstate, const char *reason,
+		      const char *format, ...)
+{
+	va_list arguments;
+
+	failure->reason = reason;
+	snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
+	va_start(arguments, format);
+	vsnprintf(failure->message, sizeof(failure->message), format, arguments);
+	va_end(arguments);
+}
+
 void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message)
 {
 	struct pool_env *env = pool->env;
 	struct log_ctx ctx = pool_ctx(pool);
 
-	snprintf(pool->failure.sqlstate, sizeof(pool->failure.sqlstate), "%s", sqlstate);
-	snprintf(pool->failure.message, sizeof(pool->failure.message),
-		 "pointsman: cannot connect to node \"%s\": %s", pool->key.node_name, message);
+	pool_failure_set(&pool->failure, sqlstate, "connect_failed",
+			 "pointsman: cannot connect to node \"%s\": %s", pool->key.node_name,
+			 message);
 	log_warnx(&ctx, "cannot connect: %s (%s)", message, sqlstate);
 	pool->retry_at = clock_now() + env->limits.server_login_retry;
 	env->suspect(env->context, &pool->key);
@@ -710,9 +723,9 @@ void pool_pause(struct pool *pool, bool pause)
 
 void pool_kill(struct pool *pool, const char *why)
 {
-	struct pool_failure failure = { "57P03", "" };
+	struct pool_failure failure;
 
-	snprintf(failure.message, sizeof(failure.message), "pointsman: %s", why);
+	pool_failure_set(&failure, "57P03", "admin", "pointsman: %s", why);
 	fail_waiters(pool, &failure);
 	for (int state = 0; state < SERVER_CLOSED; state++)
 		close_all_in(pool, (enum server_state)state, why);

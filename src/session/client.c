@@ -175,11 +175,14 @@ static void drop_unsent_request(struct client *client)
 void client_close(struct client *client, enum close_reason reason, const char *sqlstate,
 		  const char *message)
 {
+	char detail[64];
+
 	if (client->state == CLIENT_GONE)
 		return;
 	log_end(client, reason);
 	if (sqlstate && client->conn) {
-		build_error(conn_out(client->conn), "FATAL", sqlstate, message, NULL, NULL);
+		snprintf(detail, sizeof(detail), "reason: %s", close_reason_name(reason));
+		build_error(conn_out(client->conn), "FATAL", sqlstate, message, detail, NULL);
 		conn_finish(&client->conn, LINGER);
 	} else {
 		conn_destroy(&client->conn);
@@ -614,9 +617,9 @@ static void cancel_waiting(struct client *client)
 	pool_forget(&request->waiter);
 	if (list_contains_node(&client->route_node))
 		list_remove(&client->env->route_waiters, &client->route_node);
-	snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57014");
-	snprintf(request->failure.message, sizeof(request->failure.message),
-		 "pointsman: canceling statement due to user request, while it was waiting");
+	pool_failure_set(&request->failure, "57014", cancel_reason_name(CANCEL_CLIENT),
+			 "pointsman: canceling statement due to user request, while it was "
+			 "waiting");
 	request_resume(request, false);
 }
 
@@ -651,11 +654,11 @@ static void fail_waiting(struct client *client)
 	pool_forget(&request->waiter);
 	if (is_for_route)
 		list_remove(&client->env->route_waiters, &client->route_node);
-	snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "%s",
-		 is_for_route ? "57P03" : "53300");
-	snprintf(request->failure.message, sizeof(request->failure.message),
-		 "pointsman: no %s in time (query_wait_timeout)",
-		 is_for_route ? "node could take this request" : "server was free");
+	pool_failure_set(&request->failure, is_for_route ? "57P03" : "53300",
+			 is_for_route ? route_reason_name(request->decision.reason)
+				      : "query_wait_timeout",
+			 "pointsman: no %s in time (query_wait_timeout)",
+			 is_for_route ? "node could take this request" : "server was free");
 	request_resume(request, false);
 }
 

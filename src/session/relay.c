@@ -946,7 +946,8 @@ static void tell_lost(struct client *client, const char *sqlstate, const char *m
 	if (!client->conn)
 		return;
 	if (!request || !request->has_error)
-		build_error(conn_out(client->conn), "ERROR", sqlstate, message, NULL, NULL);
+		build_error(conn_out(client->conn), "ERROR", sqlstate, message,
+			    "reason: server_lost", NULL);
 	client->is_batch_failed = !request || !is_ready_due;
 	if (!client->is_batch_failed)
 		build_ready(conn_out(client->conn), TXN_IDLE);
@@ -992,9 +993,7 @@ static void lose(struct client *client, const char *why)
 		 * executed. */
 		if (request->stage == STAGE_PREPARE && prepare_retry(request))
 			return;
-		snprintf(request->failure.sqlstate, sizeof(request->failure.sqlstate), "57P03");
-		snprintf(request->failure.message, sizeof(request->failure.message), "%s",
-			 message);
+		pool_failure_set(&request->failure, "57P03", "server_lost", "%s", message);
 		request_resume(request, false);
 		return;
 	}
@@ -1037,8 +1036,8 @@ bool relay_is_quiet(const struct client *client)
 }
 
 /*
- * Ends an open batch so that nothing of it is committed, as a server does whose client goes without a Sync: with a
- * message that fails, and then the Sync.
+ * Ends an open batch so that nothing of it is committed, as a server does whose client goes
+ * without a Sync: with a message that fails, and then the Sync.
  */
 static bool abort_batch(struct client *client, bool is_failing)
 {

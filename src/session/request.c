@@ -4,6 +4,7 @@
  */
 #include "session/request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,10 +179,11 @@ static void forget_names(struct request *request)
 
 /* --- errors of ours --- */
 
-enum stage_result request_fail(struct request *request, const char *sqlstate, const char *message,
-			       const char *detail)
+enum stage_result request_fail(struct request *request, const char *sqlstate, const char *reason,
+			       const char *message)
 {
 	struct client *client = request->client;
+	char detail[64];
 
 	if (request->end == REQUEST_LOGIN) {
 		client_close(client, CLOSE_LOGIN_FAILED, sqlstate, message);
@@ -191,6 +193,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 	request->has_error = true;
 	if (client->conn) {
 		forget_names(request);
+		snprintf(detail, sizeof(detail), "reason: %s", reason);
 		build_error(conn_out(client->conn), "ERROR", sqlstate, message, detail, NULL);
 		if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)
 			client->is_batch_failed = true;

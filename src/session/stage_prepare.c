@@ -23,7 +23,7 @@ static enum stage_result send_setup(struct request *request)
 	if (!settings_transition(server->settings, client->txn.settings, &sql)) {
 		bytes_free(&sql);
 		lease_end(client);
-		return request_fail(request, "53200", "pointsman: out of memory", NULL);
+		return request_fail(request, "53200", "no_memory", "pointsman: out of memory");
 	}
 	build_query(conn_out(server->conn), (const char *)bytes_begin(&sql), bytes_length(&sql));
 	bytes_free(&sql);
@@ -35,12 +35,9 @@ static enum stage_result send_setup(struct request *request)
 /* The server could not take them; all of the setup was rolled back, so it is as it was before. */
 static enum stage_result fail_setup(struct request *request)
 {
-	char message[300];
-
 	lease_end(request->client);
-	snprintf(message, sizeof(message), "%s", request->failure.message);
-	return request_fail(request, request->failure.sqlstate, message,
-			    "The session's settings could not be set on the server.");
+	return request_fail(request, request->failure.sqlstate, request->failure.reason,
+			    request->failure.message);
 }
 
 enum stage_result stage_prepare(struct request *request)
@@ -73,8 +70,7 @@ static void note_failure(struct request *request, const struct frame *frame)
 	struct wire_error error;
 
 	wire_error_parse(frame->body, frame->body_length, &error);
-	memcpy(request->failure.sqlstate, error.sqlstate, sizeof(request->failure.sqlstate));
-	snprintf(request->failure.message, sizeof(request->failure.message), "%s", error.message);
+	pool_failure_set(&request->failure, error.sqlstate, "settings", "%s", error.message);
 }
 
 bool prepare_retry(struct request *request)

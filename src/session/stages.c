@@ -89,10 +89,9 @@ enum stage_result stage_govern(struct request *request)
 	if (!request->needs_server)
 		return answer_here(request);
 	if (client->identity->database->mode == POOL_STATEMENT && opens_transaction(request))
-		return request_fail(request, "0A000",
+		return request_fail(request, "0A000", "statement_mode",
 				    "pointsman: transaction blocks are not allowed in statement "
-				    "pooling mode",
-				    "reason: statement_mode");
+				    "pooling mode");
 	return STAGE_NEXT;
 }
 
@@ -198,13 +197,15 @@ static void note_decision(struct request *request)
 	send_warning(client, text);
 }
 
+static enum stage_result fail_with(struct request *request, const struct pool_failure *failure)
+{
+	return request_fail(request, failure->sqlstate, failure->reason, failure->message);
+}
+
 static enum stage_result refuse_route(struct request *request)
 {
-	char detail[64];
-
-	snprintf(detail, sizeof(detail), "reason: %s",
-		 route_reason_name(request->decision.reason));
-	return request_fail(request, "57P03", "pointsman: no node can take this request", detail);
+	return request_fail(request, "57P03", route_reason_name(request->decision.reason),
+			    "pointsman: no node can take this request");
 }
 
 static enum stage_result wait_for_topology(struct request *request)
@@ -222,8 +223,7 @@ static enum stage_result wait_for_topology(struct request *request)
 enum stage_result stage_route(struct request *request)
 {
 	if (request->failure.sqlstate[0])
-		return request_fail(request, request->failure.sqlstate, request->failure.message,
-				    NULL);
+		return fail_with(request, &request->failure);
 	decide(request);
 	switch (request->decision.outcome) {
 	case ROUTE_TO_NODE: note_decision(request); return STAGE_NEXT;
@@ -269,11 +269,6 @@ static void on_refused(struct pool_waiter *waiter, const struct pool_failure *fa
 	request_resume(request, false);
 }
 
-static enum stage_result fail_borrow(struct request *request)
-{
-	return request_fail(request, request->failure.sqlstate, request->failure.message, NULL);
-}
-
 enum stage_result stage_borrow(struct request *request)
 {
 	struct client *client = request->client;
@@ -281,18 +276,18 @@ enum stage_result stage_borrow(struct request *request)
 	struct pool *pool;
 
 	if (request->failure.sqlstate[0])
-		return fail_borrow(request);
+		return fail_with(request, &request->failure);
 	if (client->server)
 		return STAGE_NEXT;
 	pool = session_pool(client->env, client->identity, (size_t)request->decision.node);
 	if (!pool)
-		return request_fail(request, "53200", "pointsman: out of memory", NULL);
+		return request_fail(request, "53200", "no_memory", "pointsman: out of memory");
 	request->waiter.served = on_served;
 	request->waiter.failed = on_refused;
 	switch (pool_borrow(pool, &request->waiter, client->txn.settings, &server,
 			    &request->failure)) {
 	case POOL_LENT: begin_lease(request, server); return STAGE_NEXT;
-	case POOL_REFUSED: return fail_borrow(request);
+	case POOL_REFUSED: return fail_with(request, &request->failure);
 	case POOL_WAITING: break;
 	}
 	if (!request->waiting_since)

@@ -85,7 +85,8 @@ struct statement_facts *statement_facts_create(const struct judgement *judgement
 	facts->reason = verdict->reason;
 	facts->n_statements = verdict->n_statements;
 	/* A standby refuses SERIALIZABLE, read-only or not. */
-	facts->is_explicit_read_only = verdict->is_explicit_read_only && !is_serializable(verdict);
+	facts->is_explicit_read_only =
+		verdict->is_explicit_read_only && !is_serializable(verdict);
 	facts->has_transaction_control = verdict->has_transaction_control;
 	if (judgement->hints.set) {
 		facts->hints = malloc(sizeof(*facts->hints));

@@ -327,6 +327,7 @@ static void prove_alive(struct world *world)
 			say(side, 0, "CopyFail", "end", NULL);
 			say(side, 0, "Sync", NULL, NULL);
 			say(side, 0, "Query", "ROLLBACK", NULL);
+			say(side, 0, "Query", "DISCARD ALL", NULL); /* it may be pinned */
 		} else {
 			close_client(world, side);
 		}

@@ -513,6 +513,34 @@ START_TEST(test_client_gone)
 }
 END_TEST
 
+/*
+ * The statement and the news that nobody waits for it any more go to the server side by side; a
+ * cancel request that is there first has no effect, and another one must follow.
+ */
+START_TEST(test_client_gone_at_once)
+{
+	static const char *const queries[] = {
+		"/* pointsman: read_hint=primary */ SELECT pg_sleep(60)",
+		"/* pointsman: read_hint=replica */ SELECT pg_sleep(60)",
+		"BEGIN; INSERT INTO bad_input VALUES ('lost'); SELECT pg_sleep(60)",
+	};
+
+	begin();
+	for (int i = 0; i < 15; i++) {
+		struct raw *raw = raw_login(proxy->port, "app", "app");
+
+		ck_assert_ptr_nonnull(raw);
+		ck_assert(raw_query(raw, queries[_i]));
+		if (i % 2 == 0)
+			raw_close(&raw);
+		else
+			raw_reset(&raw);
+	}
+	end();
+	ck_assert_int_eq(cluster_number(servers, 0, "app", "SELECT count(*) FROM bad_input"), 0);
+}
+END_TEST
+
 START_TEST(test_client_gone_waiting_in_the_queue)
 {
 	struct raw *raw;
@@ -643,6 +671,7 @@ static Suite *bad_input_suite(void)
 	tcase_add_loop_test(tcase, test_malformed_bodies_are_the_servers_business, 0, 7);
 	tcase_add_loop_test(tcase, test_byte_by_byte, 0, 2);
 	tcase_add_loop_test(tcase, test_client_gone, 0, 2 * STATES);
+	tcase_add_loop_test(tcase, test_client_gone_at_once, 0, 3);
 	tcase_add_loop_test(tcase, test_client_gone_waiting_in_the_queue, 0, 2);
 	tcase_add_loop_test(tcase, test_client_gone_with_the_only_server, 0, STATES);
 	tcase_add_test(tcase, test_client_gone_before_the_log_in);
