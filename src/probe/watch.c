@@ -38,12 +38,15 @@
  * One statement for primary and standby; the subquery is not flattened (OFFSET 0), so that a
  * promotion in between cannot mix the two. The timeline of a primary is the one it writes, from
  * the name of its WAL file: the control file has the old one until the first checkpoint is done.
+ * The position is the flushed one: what is only inserted is not sent to replicas, and on an idle
+ * primary may stay so for seconds, in which they would seem to fall behind. (Commits with
+ * synchronous_commit = off are flushed within three times wal_writer_delay.)
  * A standby's is the latest it is known to have followed; received_tli needs pg_monitor.
  */
 #define QUERY(timeline, system_id)                                                           \
 	"SELECT recovering,"                                                                 \
 	" CASE WHEN recovering THEN pg_last_wal_replay_lsn()"                                \
-	" ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn,"                             \
+	" ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn,"                              \
 	" CASE WHEN recovering THEN pg_last_wal_receive_lsn() - '0/0'::pg_lsn END,"          \
 	" CASE WHEN recovering THEN " timeline " ELSE ('x' ||"                               \
 	" substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint END," \

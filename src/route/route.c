@@ -197,24 +197,36 @@ static int draw(const struct route_facts *f, const struct want *want, int but, u
 	return last;
 }
 
-/* Is b's load for its share strictly below a's? */
-static bool is_less_loaded(const struct route_facts *f, const struct want *want, int a, int b)
-{
-	const struct node *nodes = f->cluster->nodes;
-	uint64_t load_a;
-	uint64_t load_b;
+/* Loads above this are all the same: far more than any node takes, and the products below fit. */
+#define LOAD_MAX    (1u << 30)
+#define LOAD_MARGIN 4
 
-	if (f->loads == NULL)
-		return false;
-	load_a = (uint64_t)f->loads[a].in_flight + f->loads[a].waiting;
-	load_b = (uint64_t)f->loads[b].in_flight + f->loads[b].waiting;
-	/* load / share, multiplied out: at most 33 bits times 31. */
-	return load_b * share_of(f, &nodes[a], want) < load_a * share_of(f, &nodes[b], want);
+static uint64_t load_of(const struct route_load *load)
+{
+	uint64_t sum = (uint64_t)load->in_flight + load->waiting;
+
+	return sum < LOAD_MAX ? sum : LOAD_MAX;
 }
 
 /*
- * The power of two choices: of two replicas drawn by weight, the less loaded. Of equals the one
- * drawn first, so that idle replicas get exactly their shares. -1: none qualifies.
+ * Does b have so much less to do than a, each for its share, that a's draw is overruled? More than twice as
+ * much and a little more: what differs less is chance, and to follow it would give
+ * whichever replica the scheduler favours for a moment more and more of the work.
+ */
+static bool is_much_less_loaded(const struct route_facts *f, const struct want *want, int a, int b)
+{
+	const struct node *nodes = f->cluster->nodes;
+
+	if (f->loads == NULL)
+		return false;
+	/* load / share, multiplied out: at most 32 bits times 31. */
+	return (2 * load_of(&f->loads[b]) + LOAD_MARGIN) * share_of(f, &nodes[a], want) <
+	       load_of(&f->loads[a]) * share_of(f, &nodes[b], want);
+}
+
+/*
+ * The power of two choices: of two replicas drawn by weight the first, so that replicas get their
+ * shares, unless it has much more to do than the other. -1: none qualifies.
  */
 static int choose(const struct route_facts *f, const struct want *want)
 {
@@ -222,7 +234,7 @@ static int choose(const struct route_facts *f, const struct want *want)
 	int first = draw(f, want, -1, random);
 	int second = draw(f, want, first, mix(random));
 
-	return second >= 0 && is_less_loaded(f, want, first, second) ? second : first;
+	return second >= 0 && is_much_less_loaded(f, want, first, second) ? second : first;
 }
 
 static enum route_reason why_no_replica(const struct cluster *cluster)

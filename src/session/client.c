@@ -690,6 +690,17 @@ static void check_idle(struct client *client, const struct session_limits *limit
 	}
 }
 
+/*
+ * A cancel request may reach the server before the query that it is for, and then does nothing: as
+ * long as the server does not come to rest, another one follows.
+ */
+static void cancel_again(struct client *client)
+{
+	if (client->server && list_is_empty(&client->server->cancels) &&
+	    !pending_is_empty(&client->pending))
+		cancel_forward(client->server, CANCEL_CLIENT_GONE, NULL, NULL);
+}
+
 static void check_times(struct client *client, usec now)
 {
 	const struct session_limits *limits = &client->env->limits;
@@ -698,6 +709,8 @@ static void check_times(struct client *client, usec now)
 	case CLIENT_GONE:
 		if (is_over(client->state_since, GONE_MAX, now))
 			client_abandon(client);
+		else
+			cancel_again(client);
 		break;
 	case CLIENT_IDLE: check_idle(client, limits, now); break;
 	case CLIENT_WAITING:

@@ -621,7 +621,6 @@ static void undo_parse(struct client *client, const struct pending_entry *entry)
 		server_drop_statement(server, statement->id);
 	else if (entry->kind == PENDING_PARSE && server->unnamed_statement == statement->id)
 		server->unnamed_statement = 0;
-	forget_name(client, entry);
 }
 
 /* A Close of ours that was not carried out: the server still has the statement. */
@@ -639,13 +638,32 @@ static void undo_close(struct client *client, const struct pending_entry *entry)
 		server->is_close_needed = true;
 }
 
+/* Ends what an error makes the server skip. */
+static bool ends_skipping(const struct pending_entry *entry)
+{
+	return entry->kind == PENDING_SYNC || entry->kind == PENDING_QUERY ||
+	       entry->kind == PENDING_FUNCTION_CALL;
+}
+
+/* The last one first: what a name has come to lead to goes before what it led to comes back. */
+static void forget_skipped_names(struct client *client)
+{
+	const struct pending_entry *entry;
+	uint32_t count = 0;
+
+	while ((entry = pending_at(&client->pending, count)) != NULL && !ends_skipping(entry))
+		count++;
+	while (count-- > 0)
+		forget_name(client, pending_at(&client->pending, count));
+}
+
 /* The server ignores everything up to the next Sync. */
 static void skip_to_sync(struct client *client)
 {
 	struct pending_entry *first;
 
-	while ((first = pending_first(&client->pending)) != NULL && first->kind != PENDING_SYNC &&
-	       first->kind != PENDING_QUERY && first->kind != PENDING_FUNCTION_CALL) {
+	forget_skipped_names(client);
+	while ((first = pending_first(&client->pending)) != NULL && !ends_skipping(first)) {
 		undo_parse(client, first);
 		undo_close(client, first);
 		pending_pop(&client->pending);
@@ -957,7 +975,7 @@ static void tell_lost(struct client *client, const char *sqlstate, const char *m
 /* The session's own state goes back to what it was before the transaction that is lost. */
 static void forget_transaction(struct client *client)
 {
-	for (uint32_t i = 0; i < client->pending.count; i++)
+	for (uint32_t i = client->pending.count; i-- > 0;)
 		forget_name(client, pending_at(&client->pending, i));
 	pending_clear(&client->pending);
 	client->is_batch_open = false;

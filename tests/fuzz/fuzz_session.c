@@ -3,9 +3,9 @@
  * (tests/scenario/model.c); the input says who does what next.
  *
  * Holds: no crash; servers are sent nothing but whole messages, and no statement of the proxy's
- * twice; each client gets its own rows, under its own settings, and is cancelled only when it asked; whoever
- * has kept to the protocol is still answered at the end; then nothing is left. With FUZZ_TRACE in the
- * environment everything that is said is printed.
+ * twice; each client gets its own rows, under its own settings, and is cancelled only when it
+ * asked; whoever has kept to the protocol is still answered at the end; then nothing is left.
+ * With FUZZ_TRACE in the environment everything that is said is printed.
  */
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct side {
 	struct peer *peer;
 	unsigned number;
-	bool is_wild;      /* it has sent bytes of the input: no promises about it */
+	bool is_wild; /* it has sent bytes of the input: no promises about it */
 	bool was_cancelled;
 	bool has_final;    /* the answer to the last question has come */
 	struct bytes held; /* the rest of a message that is sent in two parts */
@@ -49,15 +49,36 @@ static uint8_t next(struct world *world)
 static void text_of(const struct side *side, unsigned which, char *out, size_t size)
 {
 	static const char *const texts[] = {
-		"SELECT %u-0", "SELECT %u-1", "SELECT %u-2 /* pointsman: read_hint=replica */",
-		"INSERT %u", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT x", "ROLLBACK TO x",
-		"SET application_name = 'app-%u'", "SET LOCAL application_name = 'app-%u'",
-		"RESET application_name", "RESET ALL", "DISCARD ALL", "DEALLOCATE ALL", "ERROR",
-		"COPY t FROM STDIN", "COPY t TO STDOUT", "SLOW", "",
-		"SHOW pointsman.last_node", "SET pointsman.read_hint = 'replica'",
-		"RESET pointsman.read_hint", "SET LOCAL pointsman.read_hint = 'replica'",
-		"SELECT %u-3; ERROR; SELECT %u-4", "BEGIN; SET application_name = 'app-%u'; COMMIT",
-		"BEGIN READ ONLY", "DEALLOCATE a", "LISTEN x", "SELECT 'shared'",
+		"SELECT %u-0",
+		"SELECT %u-1",
+		"SELECT %u-2 /* pointsman: read_hint=replica */",
+		"INSERT %u",
+		"BEGIN",
+		"COMMIT",
+		"ROLLBACK",
+		"SAVEPOINT x",
+		"ROLLBACK TO x",
+		"SET application_name = 'app-%u'",
+		"SET LOCAL application_name = 'app-%u'",
+		"RESET application_name",
+		"RESET ALL",
+		"DISCARD ALL",
+		"DEALLOCATE ALL",
+		"ERROR",
+		"COPY t FROM STDIN",
+		"COPY t TO STDOUT",
+		"SLOW",
+		"",
+		"SHOW pointsman.last_node",
+		"SET pointsman.read_hint = 'replica'",
+		"RESET pointsman.read_hint",
+		"SET LOCAL pointsman.read_hint = 'replica'",
+		"SELECT %u-3; ERROR; SELECT %u-4",
+		"BEGIN; SET application_name = 'app-%u'; COMMIT",
+		"BEGIN READ ONLY",
+		"DEALLOCATE a",
+		"LISTEN x",
+		"SELECT 'shared'",
 	};
 
 #pragma GCC diagnostic push
@@ -260,7 +281,7 @@ static void release_all(struct world *world)
 
 static void pause_pools(struct world *world, bool pause)
 {
-	LIST_EACH(pools_list(world->player->worker->env.pools), node)
+	LIST_EACH (pools_list(world->player->worker->env.pools), node)
 		pool_pause(LIST_ENTRY(node, struct pool, node), pause);
 }
 

@@ -1,8 +1,8 @@
 /*
- * Runs the scenarios: the *.scn files named as arguments, or all beside this one. Each in a process of its
- * own, so that a crash is the failure of one. A script that says "allocations may fail" is played
- * again and again with the 1st, 2nd, 3rd ... allocation of the proxy failing. The last line is
- * "N passed, N failed, N skipped" for programs.
+ * Runs the scenarios: the *.scn files named as arguments, or all beside this one. Each in a
+ * process of its own, so that a crash is the failure of one. A script that says "allocations may
+ * fail" is played again and again with the 1st, 2nd, 3rd ... allocation of the proxy failing. The
+ * last line is "N passed, N failed, N skipped" for programs.
  */
 #include <glob.h>
 #include <stdatomic.h>
@@ -17,7 +17,8 @@
 #include "player.h"
 #include "script.h"
 
-/* A script takes milliseconds; under a sanitizer, with all its allocations failing, some seconds. */
+/* A script takes milliseconds; under a sanitizer, with all its allocations failing, some seconds.
+ */
 #define SECONDS_MAX 300
 
 static unsigned long calls_left;
@@ -88,8 +89,8 @@ static void play_failing(const char *path, struct script_result *result)
 		script_run(path, nth, result);
 		if (!result->passed) {
 			memcpy(why, result->why, sizeof(why));
-			snprintf(result->why, sizeof(result->why), "%.900s (allocation %lu fails)",
-				 why, nth);
+			snprintf(result->why, sizeof(result->why),
+				 "%.900s (allocation %lu fails)", why, nth);
 			return;
 		}
 		if (!result->alloc_failed)

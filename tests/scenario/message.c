@@ -1,6 +1,6 @@
 /*
- * Protocol messages as texts, both ways, by a table of names and shapes. For tests only: input that
- * is built may be wrong on purpose, input that is read comes from the code under test.
+ * Protocol messages as texts, both ways, by a table of names and shapes. For tests only: input
+ * that is built may be wrong on purpose, input that is read comes from the code under test.
  */
 #include "message.h"
 

@@ -8,13 +8,16 @@
 #include "base/bytes.h"
 
 /*
- * Protocol messages as the scripts write them: a name and arguments, `Parse "s1" "SELECT 1"`. Built
- * into bytes, and read back from bytes, by one table. docs: tests/scenario/README.md.
+ * Protocol messages as the scripts write them: a name and arguments, `Parse "s1" "SELECT 1"`.
+ * Built into bytes, and read back from bytes, by one table. docs: tests/scenario/README.md.
  */
 
 #define MESSAGE_ARGS_MAX 32
 
-enum direction { FROM_CLIENT, FROM_SERVER };
+enum direction {
+	FROM_CLIENT,
+	FROM_SERVER
+};
 
 /* Arguments are texts; bytes that cannot be printed are written \xNN. */
 struct message {
@@ -34,8 +37,9 @@ void message_add_text(struct message *message, const char *text);
 bool message_build(const struct message *message, enum direction direction, struct bytes *out);
 
 /*
- * Reads the first message of data[0..length); `is_untyped` for what opens a connection. false: it is
- * not all there. What is no message at all becomes `Garbage`, what has a wrong body `Malformed`.
+ * Reads the first message of data[0..length); `is_untyped` for what opens a connection. false: it
+ * is not all there. What is no message at all becomes `Garbage`, what has a wrong body
+ * `Malformed`.
  */
 bool message_read(const uint8_t *data, size_t length, enum direction direction, bool is_untyped,
 		  struct message *out);

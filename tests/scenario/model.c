@@ -1,8 +1,9 @@
 /*
- * A model of a server, for scripts that do not care what it says and for the fuzzer: it logs anybody in,
- * keeps transactions, prepared statements and one setting (application_name) as PostgreSQL does, and answers a
- * query with its own text and that setting. What no server should ever be sent is counted in player->fouls: bytes
- * that are no message, a statement name of the proxy's that is taken already or is not there.
+ * A model of a server, for scripts that do not care what it says and for the fuzzer: it logs
+ * anybody in, keeps transactions, prepared statements and one setting (application_name) as
+ * PostgreSQL does, and answers a query with its own text and that setting. What no server should
+ * ever be sent is counted in player->fouls: bytes that are no message, a statement name of the
+ * proxy's that is taken already or is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +22,15 @@ struct prepared {
 
 struct model {
 	bool is_logged_in;
-	bool is_skipping;      /* to the next Sync */
+	bool is_skipping; /* to the next Sync */
 	bool is_copying;
 	bool is_copy_extended;
-	bool is_stuck;         /* until model_release() */
+	bool is_stuck; /* until model_release() */
 	bool is_stuck_extended;
 	uint8_t status;
-	char setting[64];      /* application_name, "" unless set */
-	char session[64];      /* ... without SET LOCAL */
-	char committed[64];    /* ... and when the transaction is rolled back */
+	char setting[64];   /* application_name, "" unless set */
+	char session[64];   /* ... without SET LOCAL */
+	char committed[64]; /* ... and when the transaction is rolled back */
 	bool is_in_implicit;
 	struct prepared names[NAMES_MAX];
 	char *unnamed;
@@ -209,7 +210,11 @@ static void answer_rows(struct peer *peer, const char *text, bool with_descripti
 	peer_say(peer, "CommandComplete", "SELECT 1", NULL);
 }
 
-enum outcome { DONE, FAILED, UNFINISHED };
+enum outcome {
+	DONE,
+	FAILED,
+	UNFINISHED
+};
 
 static enum outcome execute(struct peer *peer, const char *text, bool is_extended)
 {

@@ -16,7 +16,7 @@
 #include "session/client.h"
 
 /* So many turns without a byte moving, and nothing will happen any more: mail needs a few. */
-#define QUIET_TURNS 6
+#define QUIET_TURNS 4
 /* More turns than any script needs: the two sides go round in circles. */
 #define TURNS_MAX   20000
 #define FIRST_NOW   (1000 * USEC_PER_SEC)
@@ -75,7 +75,8 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 
 	ASSERT(mkdtemp(directory));
 	write_config(setup, &text);
-	write_file(directory, "proxy.conf", (const char *)bytes_begin(&text), bytes_length(&text));
+	write_file(directory, "proxy.conf", (const char *)bytes_begin(&text),
+		   bytes_length(&text));
 	if (setup->users)
 		write_file(directory, "userlist.txt", setup->users, strlen(setup->users));
 	bytes_free(&text);
@@ -477,7 +478,7 @@ static long count_servers(const struct player *player, enum server_state state)
 {
 	long count = 0;
 
-	LIST_EACH(pools_list(player->worker->env.pools), node)
+	LIST_EACH (pools_list(player->worker->env.pools), node)
 		count += (long)LIST_ENTRY(node, struct pool, node)->servers[state].count;
 	return count;
 }
@@ -486,8 +487,7 @@ static long count_pools(const struct player *player, bool budget)
 {
 	long count = 0;
 
-	LIST_EACH(pools_list(player->worker->env.pools), node)
-	{
+	LIST_EACH (pools_list(player->worker->env.pools), node) {
 		const struct pool *pool = LIST_ENTRY(node, struct pool, node);
 
 		count += budget ? atomic_load(&pool->share->servers) : (long)pool->waiters.count;
@@ -516,7 +516,7 @@ static long count_state(const struct player *player, enum client_state state)
 {
 	long count = 0;
 
-	LIST_EACH(&player->worker->env.clients, node)
+	LIST_EACH (&player->worker->env.clients, node)
 		count += LIST_ENTRY(node, struct client, node)->state == state;
 	return count;
 }
@@ -593,7 +593,7 @@ static void free_peers(struct player *player, enum direction direction)
 
 bool player_close_all(struct player *player, const char **why_out)
 {
-	static const char *const zero[] = { "clients", "logins",  "admitted", "lent",
+	static const char *const zero[] = { "clients", "logins", "admitted", "lent",
 					    "waiting", "budget", "cancels",  "broken" };
 	static char why[64];
 

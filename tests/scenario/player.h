@@ -14,9 +14,10 @@
 #include "worker/fleet.h"
 
 /*
- * One worker of the proxy with everything around it in the hands of the test: the clients, the servers, the
- * pictures of the nodes, the clock. All of it runs on the calling thread: player_run() turns the proxy's
- * loops until nothing happens any more, so there is no waiting and no race.
+ * One worker of the proxy with everything around it in the hands of the test: the clients, the
+ * servers, the pictures of the nodes, the clock. All of it runs on the calling thread:
+ * player_run() turns the proxy's loops until nothing happens any more, so there is no waiting and
+ * no race.
  *
  * Clients are on socket pairs. Nodes are listening unix sockets in the abstract namespace; who
  * connects to them is accepted by the script, or answered by a model of a server (model.c).
@@ -34,14 +35,14 @@ struct peer {
 	int fd;
 	enum direction direction; /* of what it sends */
 	bool is_reading;
-	bool is_eof;              /* the proxy has closed or broken it */
-	bool has_opened;          /* a server's: the untyped packet has been read */
-	unsigned bytes_due;       /* a client's: one-byte answers (to SSLRequest) still to come */
+	bool is_eof;        /* the proxy has closed or broken it */
+	bool has_opened;    /* a server's: the untyped packet has been read */
+	unsigned bytes_due; /* a client's: one-byte answers (to SSLRequest) still to come */
 	struct bytes in;
-	struct bytes out;         /* what the kernel has not taken yet */
-	struct model *model;      /* answers for it; NULL: the script does */
-	unsigned node;            /* a server's */
-	uint32_t pid;             /* a server's key, or what a client was told */
+	struct bytes out;    /* what the kernel has not taken yet */
+	struct model *model; /* answers for it; NULL: the script does */
+	unsigned node;       /* a server's */
+	uint32_t pid;        /* a server's key, or what a client was told */
 	uint32_t key;
 };
 
@@ -68,10 +69,10 @@ struct player {
 	usec now;
 	uint32_t last_pid;
 	bool is_drained;
-	unsigned suspects;  /* reports of trouble with a node */
+	unsigned suspects; /* reports of trouble with a node */
 	unsigned consoles;
-	unsigned fouls;     /* what a model saw and no server should: see model.c */
-	char foul[200];     /* the first */
+	unsigned fouls; /* what a model saw and no server should: see model.c */
+	char foul[200]; /* the first */
 };
 
 /* Is the proxy at work now, and not the test around it? For failing allocations. */
@@ -97,7 +98,8 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 /* `snapshot`: a reference is taken. NULL without memory. */
 struct player *player_create(const struct player_setup *setup, struct snapshot *snapshot);
 
-/* Closes all the test's ends and lets the proxy come to rest. false: it did not; *why_out says how. */
+/* Closes all the test's ends and lets the proxy come to rest. false: it did not; *why_out says
+ * how. */
 bool player_close_all(struct player *player, const char **why_out);
 
 /* Closes everything that is left. */

@@ -1,6 +1,6 @@
 /*
- * Reads and plays the scripts (*.scn); see README.md for the language. One line at a time: after each
- * the proxy runs until nothing happens any more.
+ * Reads and plays the scripts (*.scn); see README.md for the language. One line at a time: after
+ * each the proxy runs until nothing happens any more.
  */
 #include "script.h"
 
@@ -20,7 +20,14 @@
 #define TOKENS_MAX 96
 #define VARS_MAX   64
 
-enum token_kind { TOKEN_WORD, TOKEN_STRING, TOKEN_LIKE, TOKEN_ANY, TOKEN_VAR, TOKEN_COMMA };
+enum token_kind {
+	TOKEN_WORD,
+	TOKEN_STRING,
+	TOKEN_LIKE,
+	TOKEN_ANY,
+	TOKEN_VAR,
+	TOKEN_COMMA
+};
 
 struct token {
 	enum token_kind kind;
@@ -46,7 +53,7 @@ struct script {
 	size_t n;
 	struct variable vars[VARS_MAX];
 	size_t n_vars;
-	struct bytes rest;  /* of a message that was cut */
+	struct bytes rest; /* of a message that was cut */
 	unsigned long fail_nth;
 	struct script_result *result;
 };
@@ -71,7 +78,8 @@ static bool fail(struct script *script, const char *format, ...)
 
 /* --- tokens --- */
 
-static void add_token(struct script *script, enum token_kind kind, const void *text, size_t length)
+static void add_token(struct script *script, enum token_kind kind, const void *text,
+		      size_t length)
 {
 	struct token *token = &script->tokens[script->n];
 
@@ -246,8 +254,7 @@ static bool arg_fits(struct script *script, const struct token *token, const cha
 /* Does a message fit tokens[at..end)? */
 static bool fits(struct script *script, size_t at, size_t end, const struct message *message)
 {
-	if (strcmp(script->tokens[at].text, message->name) != 0 ||
-	    end - at - 1 > message->n_args)
+	if (strcmp(script->tokens[at].text, message->name) != 0 || end - at - 1 > message->n_args)
 		return false;
 	for (size_t i = at + 1; i < end; i++) {
 		if (!arg_fits(script, &script->tokens[i], message->args[i - at - 1]))
@@ -344,15 +351,15 @@ static bool add_message(struct script *script, struct peer *peer, size_t *at, st
 static bool do_send(struct script *script)
 {
 	struct peer *peer = need_peer(script, word(script, 0));
-	const char *operator = word(script, 1);
+	const char *operator= word(script, 1);
 	struct bytes bytes = { 0 };
 	bool done = peer != NULL;
 
 	for (size_t at = 2; done && at < script->n;)
 		done = add_message(script, peer, &at, &bytes);
 	if (done && bytes_length(&bytes) > 0)
-		send_bytes(script, peer, &bytes,
-			   operator[1] == '/' ? strtoul(operator + 2, NULL, 10) : 0);
+		send_bytes(script, peer,
+			   &bytes, operator[1] == '/' ? strtoul(operator+ 2, NULL, 10) : 0);
 	bytes_free(&bytes);
 	return done;
 }
@@ -752,8 +759,7 @@ static bool do_state(struct script *script)
 
 	if (!peer)
 		return false;
-	LIST_EACH(&env->clients, node)
-	{
+	LIST_EACH (&env->clients, node) {
 		const struct client *client = LIST_ENTRY(node, struct client, node);
 
 		if (client->key_pid != peer->pid || client->key_secret != peer->key)
@@ -770,13 +776,11 @@ static bool do_pools(struct script *script)
 	const char *verb = word(script, 0);
 	bool pause = strcmp(verb, "pause") == 0;
 
-	LIST_EACH(&env->databases, node)
-	{
+	LIST_EACH (&env->databases, node) {
 		if (pause || strcmp(verb, "resume") == 0)
 			LIST_ENTRY(node, struct session_database, node)->is_paused = pause;
 	}
-	LIST_EACH(pools_list(env->pools), node)
-	{
+	LIST_EACH (pools_list(env->pools), node) {
 		struct pool *pool = LIST_ENTRY(node, struct pool, node);
 
 		if (strcmp(verb, "kill") == 0)
@@ -791,8 +795,8 @@ static bool do_pools(struct script *script)
 
 static bool do_drain(struct script *script)
 {
-	fleet_drain(script->player->fleet, word_is(script, 1, "servers") ? FLEET_DRAIN_SERVERS
-									 : FLEET_DRAIN_CLIENTS);
+	fleet_drain(script->player->fleet,
+		    word_is(script, 1, "servers") ? FLEET_DRAIN_SERVERS : FLEET_DRAIN_CLIENTS);
 	return true;
 }
 
@@ -846,8 +850,7 @@ static bool is_set_up(struct script *script, const char *line)
 		script->words[script->n_words] = strdup(word(script, 1));
 		script->setup.auth = script->words[script->n_words++];
 	} else if (strcmp(verb, "user") == 0) {
-		bytes_printf(&script->users, "\"%s\" \"%s\"\n", word(script, 1),
-			     word(script, 2));
+		bytes_printf(&script->users, "\"%s\" \"%s\"\n", word(script, 1), word(script, 2));
 	} else if (strcmp(verb, "option") == 0) {
 		bytes_append_text(&script->options, after_word(line));
 	} else if (strcmp(verb, "database") == 0) {
@@ -904,16 +907,16 @@ static bool do_advance(struct script *script)
 }
 
 static const struct verb verbs[] = {
-	{ "advance", 0, do_advance },     { "expect", 0, do_counts },
-	{ "unsent", 0, do_unsent },       { "state", 0, do_state },
-	{ "pause", 0, do_pools },         { "resume", 0, do_pools },
-	{ "reconnect", 0, do_pools },     { "kill", 0, do_pools },
-	{ "drain", 0, do_drain },         { "automatic", 0, do_automatic },
-	{ "connects", 1, do_connect },    { "opens", 1, do_open },
-	{ "closes", 1, do_close },        { "accepts", 1, do_accept },
-	{ "serves", 1, do_serve },        { "<", 1, do_expect },
-	{ "cancels", 1, do_cancel },      { "authenticates", 1, do_authenticate },
-	{ "stops", 1, do_reading },       { "reads", 1, do_reading },
+	{ "advance", 0, do_advance },  { "expect", 0, do_counts },
+	{ "unsent", 0, do_unsent },    { "state", 0, do_state },
+	{ "pause", 0, do_pools },      { "resume", 0, do_pools },
+	{ "reconnect", 0, do_pools },  { "kill", 0, do_pools },
+	{ "drain", 0, do_drain },      { "automatic", 0, do_automatic },
+	{ "connects", 1, do_connect }, { "opens", 1, do_open },
+	{ "closes", 1, do_close },     { "accepts", 1, do_accept },
+	{ "serves", 1, do_serve },     { "<", 1, do_expect },
+	{ "cancels", 1, do_cancel },   { "authenticates", 1, do_authenticate },
+	{ "stops", 1, do_reading },    { "reads", 1, do_reading },
 };
 
 static bool dispatch(struct script *script)
@@ -973,7 +976,8 @@ static bool prove_health(struct script *script)
 		return false;
 	peer_say(player_find(player, "Probe"), "Query", "SELECT 1", NULL);
 	player_run(player);
-	tokenize(script, "Probe < RowDescription, DataRow \"SELECT 1\" \"\", CommandComplete, Ready I");
+	tokenize(script,
+		 "Probe < RowDescription, DataRow \"SELECT 1\" \"\", CommandComplete, Ready I");
 	return do_expect(script);
 }
 

@@ -28,8 +28,9 @@ static void tear_down(void)
 
 static struct pool_share *share_of(const char *database, const char *user, int limit)
 {
-	struct pool_key key = { .node_name = "n", .cluster_name = "c", .database = database,
-				.user = user };
+	struct pool_key key = {
+		.node_name = "n", .cluster_name = "c", .database = database, .user = user
+	};
 	struct pool_share *share = pool_share_get(registry, &key);
 
 	ck_assert_ptr_nonnull(share);
@@ -57,10 +58,12 @@ END_TEST
 
 START_TEST(the_parts_of_a_key_do_not_run_together)
 {
-	struct pool_key one = { .node_name = "ab", .cluster_name = "c", .database = "d",
-				.user = "e" };
-	struct pool_key two = { .node_name = "a", .cluster_name = "c", .database = "bd",
-				.user = "e" };
+	struct pool_key one = {
+		.node_name = "ab", .cluster_name = "c", .database = "d", .user = "e"
+	};
+	struct pool_key two = {
+		.node_name = "a", .cluster_name = "c", .database = "bd", .user = "e"
+	};
 	struct bytes a = { 0 };
 	struct bytes b = { 0 };
 
@@ -191,7 +194,9 @@ static void *get_and_put(void *context)
 {
 	(void)context;
 	for (int i = 0; i < 2000; i++) {
-		struct pool_key key = { .node_name = "n", .cluster_name = "c", .database = "d",
+		struct pool_key key = { .node_name = "n",
+					.cluster_name = "c",
+					.database = "d",
 					.user = i & 1 ? "u" : "v" };
 		struct pool_share *share = pool_share_get(registry, &key);
 
@@ -212,7 +217,8 @@ START_TEST(threads_find_and_drop_shares)
 }
 END_TEST
 
-/* Who is next: since when three workers wait (0: not), whom something is on its way to, who asks. */
+/* Who is next: since when three workers wait (0: not), whom something is on its way to, who asks.
+ */
 static const struct {
 	usec since[3];
 	int offered;
@@ -277,7 +283,8 @@ START_TEST(find_idle)
 	ck_assert_int_eq(pool_share_find_idle(share, 3, 0), 1);
 	ck_assert_int_eq(pool_share_find_idle(share, 3, 2), 1);
 	atomic_store(&share->slots[0].idle, 1);
-	ck_assert_int_eq(pool_share_find_idle(share, 3, 2), 0); /* round, beginning behind oneself */
+	ck_assert_int_eq(pool_share_find_idle(share, 3, 2),
+			 0); /* round, beginning behind oneself */
 	ck_assert_int_eq(pool_share_find_idle(share, 1, 0), -1);
 	pool_share_put(registry, &share);
 }
@@ -289,8 +296,9 @@ START_TEST(a_failed_allocation_is_reported)
 	bool failed = true;
 
 	for (; failed; nth++) {
-		struct pool_key key = { .node_name = "x", .cluster_name = "c", .database = "d",
-					.user = "u" };
+		struct pool_key key = {
+			.node_name = "x", .cluster_name = "c", .database = "d", .user = "u"
+		};
 		struct pool_registry *own;
 		struct pool_share *share;
 		struct pool_node_load *load;

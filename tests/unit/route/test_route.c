@@ -708,7 +708,8 @@ END_TEST
 START_TEST(equal_loads_are_split_in_half)
 {
 	static const int weights[] = { 100, 100 };
-	const struct route_load loads[] = { { 0, 0 }, { 7, 0 }, { 3, 4 } };
+	/* What differs is chance: not more than twice as much and the margin. */
+	const struct route_load loads[] = { { 0, 0 }, { 14, 0 }, { 2, 3 } };
 	unsigned counts[MANY];
 
 	setup_weights(weights, 2);
@@ -724,19 +725,19 @@ static const struct {
 	struct route_load loads[3];
 	int node;
 } choices[] = {
-	{ "in flight", { 100, 100 }, { { 0, 0 }, { 1, 0 }, { 0, 0 } }, 2 },
-	{ "waiting", { 100, 100 }, { { 0, 0 }, { 0, 1 }, { 0, 0 } }, 2 },
-	{ "the sum", { 100, 100 }, { { 0, 0 }, { 3, 3 }, { 5, 0 } }, 2 },
+	{ "in flight", { 100, 100 }, { { 0, 0 }, { 5, 0 }, { 0, 0 } }, 2 },
+	{ "waiting", { 100, 100 }, { { 0, 0 }, { 0, 5 }, { 0, 0 } }, 2 },
+	{ "the sum", { 100, 100 }, { { 0, 0 }, { 7, 8 }, { 5, 0 } }, 2 },
 	{ "the primary's load does not matter",
 	  { 100, 100 },
-	  { { 9, 9 }, { 0, 0 }, { 1, 0 } },
+	  { { 90, 90 }, { 0, 0 }, { 5, 0 } },
 	  1 },
-	{ "for its weight", { 100, 300 }, { { 0, 0 }, { 2, 0 }, { 5, 0 } }, 2 },
-	{ "for its weight", { 100, 300 }, { { 0, 0 }, { 2, 0 }, { 7, 0 } }, 1 },
+	{ "for its weight", { 100, 300 }, { { 0, 0 }, { 8, 0 }, { 5, 0 } }, 2 },
+	{ "for its weight", { 100, 300 }, { { 0, 0 }, { 2, 0 }, { 25, 0 } }, 1 },
 	{ "weight 0 never, even if idle", { 100, 0 }, { { 0, 0 }, { 1000, 1000 }, { 0, 0 } }, 1 },
 	{ "the largest loads and weights",
 	  { 2147483647, 2147483647 },
-	  { { 0, 0 }, { UINT32_MAX, UINT32_MAX }, { UINT32_MAX, UINT32_MAX - 1 } },
+	  { { 0, 0 }, { UINT32_MAX, UINT32_MAX }, { 1000, 1000 } },
 	  2 },
 };
 
@@ -754,7 +755,7 @@ END_TEST
 START_TEST(of_many_two_are_drawn)
 {
 	static const int weights[] = { 100, 100, 100, 100 };
-	const struct route_load loads[] = { { 0, 0 }, { 4, 0 }, { 3, 0 }, { 2, 0 }, { 1, 0 } };
+	const struct route_load loads[] = { { 0, 0 }, { 43, 0 }, { 19, 0 }, { 7, 0 }, { 1, 0 } };
 	unsigned counts[MANY];
 
 	setup_weights(weights, 4);

@@ -8,7 +8,7 @@
 #include "wire/build.h"
 #include "wire/message.h"
 
-#define LIMIT 200
+#define LIMIT       200
 #define ROWS(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static struct bytes input;
@@ -152,7 +152,8 @@ START_TEST(every_prefix)
 }
 END_TEST
 
-/* A message that will not fit: what is there goes ahead once the room is used up, the rest is its tail. */
+/* A message that will not fit: what is there goes ahead once the room is used up, the rest is its
+ * tail. */
 static const struct {
 	const char *messages;
 	size_t length;
@@ -199,8 +200,8 @@ END_TEST
 /* lengths that cannot be, for every type there is. */
 START_TEST(impossible_lengths)
 {
-	static const uint32_t lengths[] = { 0, 1, 2, 3, 0x40000004, 0x7fffffff, 0x80000000,
-					    0xffffffff };
+	static const uint32_t lengths[] = { 0,          1,          2,          3,
+					    0x40000004, 0x7fffffff, 0x80000000, 0xffffffff };
 	static const char types[] = "QPBDECSHFdcfX";
 
 	for (size_t i = 0; i < sizeof(types) - 1; i++) {

@@ -103,7 +103,8 @@ START_TEST(remove_from_the_middle)
 }
 END_TEST
 
-/* What an entry owns goes with it; the sanitizer would tell. A removed one leaves its neighbours' alone. */
+/* What an entry owns goes with it; the sanitizer would tell. A removed one leaves its neighbours'
+ * alone. */
 START_TEST(entries_own_their_texts_and_statements)
 {
 	struct statement_cache *cache = statement_cache_create(1 << 20);

@@ -16,7 +16,8 @@ static void set_up(void)
 {
 	cache = statement_cache_create(4000);
 	ck_assert_ptr_nonnull(cache);
-	verdict = (struct verdict){ .kind = VERDICT_READ, .reason = VERDICT_REASON_READ,
+	verdict = (struct verdict){ .kind = VERDICT_READ,
+				    .reason = VERDICT_REASON_READ,
 				    .n_statements = 1 };
 	judgement = (struct judgement){ .verdict = &verdict };
 }
@@ -72,8 +73,8 @@ START_TEST(the_whole_body_counts)
 {
 	struct statement *a =
 		statement_get(cache, (const uint8_t *)"SELECT $1\0\0\0", 12, &judgement);
-	struct statement *b = statement_get(cache, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27",
-					    16, &judgement);
+	struct statement *b =
+		statement_get(cache, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27", 16, &judgement);
 	struct statement *nothing = statement_get(cache, (const uint8_t *)"", 0, &judgement);
 
 	ck_assert_ptr_ne(a, b);

@@ -1,4 +1,5 @@
-/* session/txn: PostgreSQL's rules for what a session has set, by a table and against a model. */
+/* session/txn: PostgreSQL's rules for what a session has set (R-41), by a table and against a
+ * model. */
 
 #include "session/txn.h"
 
@@ -437,15 +438,16 @@ static void run_query(struct model *model, unsigned statements, uint64_t *seed)
 START_TEST(random_sequences_agree_with_the_model)
 {
 	uint64_t seed = (uint64_t)_i * 7919 + 1;
-	struct model model = { .now = { { 0, 0, '9' } }, .committed = { { 0, 0, '9' } },
+	struct model model = { .now = { { 0, 0, '9' } },
+			       .committed = { { 0, 0, '9' } },
 			       .start = { { 0, 0, '9' } } };
 
 	for (int query = 0; query < 400; query++) {
 		run_query(&model, 1 + (unsigned)(seed >> 60) % 4, &seed);
 		for (int i = 0; i < NAMES; i++) {
-			char expected[2] = { (char)(model.now.values[i] ? model.now.values[i]
-									: '-'),
-					     0 };
+			char expected[2] = {
+				(char)(model.now.values[i] ? model.now.values[i] : '-'), 0
+			};
 
 			/* In a failed transaction the values are nobody's to see. */
 			if (!model.is_failed)
