@@ -81,7 +81,8 @@ struct client {
 	bool is_copying_in;   /* the server takes CopyData */
 	bool wants_reports; /* ... and the client was told so: what sets them again is reported to
 			       it */
-	bool is_server_odd; /* something was run on it that could not be judged whole */
+	bool is_server_odd; /* what was run on it may have left state that is not tracked */
+	bool is_query_cut;  /* the Query that runs was judged by its beginning only */
 	bool is_server_behind; /* RESET went back to the server's defaults, not to the start-up
 				  options */
 	/* What portals are of, until the transaction ends: the unnamed one, and the others by
@@ -102,6 +103,7 @@ struct client {
 		int node;       /* -1: none */
 		usec staleness; /* -1: unknown */
 	} last;
+	usec last_write_at;  /* a request that may have written was answered; 0: never */
 	uint64_t n_requests;
 };
 

@@ -81,6 +81,7 @@ struct request {
 			       */
 	char bad_hint[160];
 	enum pin_reason pin; /* a state that it leaves in the server */
+	bool may_leave_state;   /* see struct verdict */
 	bool has_executes;
 	bool needs_server;  /* false: we can answer all of it */
 	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
@@ -90,6 +91,7 @@ struct request {
 	bool is_setup_sent; /* prepare stage: settings are on their way */
 	bool is_setup_retried;
 
+	uint64_t avoid; /* nodes (1 << index) that could not be connected to */
 	struct route_decision decision;
 	struct pool_waiter waiter;
 	struct pool_failure failure; /* set before a resume that ends in an error */

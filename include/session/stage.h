@@ -27,6 +27,7 @@ enum stage {
 enum stage_result {
 	STAGE_NEXT,  /* passed */
 	STAGE_WAIT,  /* something will call request_resume() */
+	STAGE_AGAIN, /* back to the route stage: the node that was chosen cannot be had */
 	STAGE_REPLY, /* the request has its answer: straight to finish */
 	STAGE_CLOSE, /* the session is over; the client has been told, or cannot be */
 };

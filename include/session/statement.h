@@ -22,6 +22,7 @@ struct statement_facts {
 	unsigned n_statements;
 	bool is_explicit_read_only;
 	bool has_transaction_control;
+	bool may_leave_state;
 	enum pin_reason pin; /* the first one among its effects */
 	struct hints *hints; /* of its comments; NULL: none */
 	size_t n_effects;

@@ -134,6 +134,11 @@ struct verdict {
 	const struct effect *effects;
 	size_t n_effects;
 	bool is_explicit_read_only;   /* BEGIN READ ONLY / START TRANSACTION READ ONLY alone */
+	/*
+	 * It runs code that we do not see into (a function of the user's, DO, CALL), or writes settings as a
+	 * relation: whatever it leaves in the server must not meet the next session.
+	 */
+	bool may_leave_state;
 	bool has_transaction_control; /* any BEGIN, COMMIT, SAVEPOINT ... among the statements */
 };
 

@@ -13,7 +13,7 @@
 static int usage(FILE *to, int status)
 {
 	fputs("usage: pointsman -c FILE [-t | -T]\n"
-	      "       pointsman route [-c FILE] [--catalog FILE] [SQL]\n"
+	      "       pointsman route [-c FILE] [SQL]\n"
 	      "       pointsman -V\n"
 	      "\n"
 	      "  -c FILE  the configuration; runs in the foreground\n"

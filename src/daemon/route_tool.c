@@ -32,6 +32,7 @@ static struct topology *example_topology(void)
 		node->state = NODE_STATE_UP;
 		node->weight = 100;
 		node->address_length = sizeof(struct sockaddr);
+		node->lag = 0;
 		node->probed_at = clock_now();
 	}
 	cluster_elect_primary(cluster);

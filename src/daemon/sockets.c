@@ -3,6 +3,8 @@
  */
 #include "daemon/sockets.h"
 
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,8 +28,7 @@ static bool open_socket(struct sockets *sockets, const struct config_listen *whe
 				      sizeof(why));
 	}
 	if (n == -1) {
-		log_errorx(NULL, "cannot listen on %s port %d: %s", where->address, where->port,
-			   why);
+		log_errorx(NULL, "%s", why);
 		return false;
 	}
 	sockets->count += n;
@@ -41,6 +42,8 @@ static bool open_admin_socket(struct sockets *sockets, const struct config *conf
 
 	if (!config->admin.socket_dir[0])
 		return true;
+	if (mkdir(config->admin.socket_dir, 0755) == -1 && errno != EEXIST)
+		log_warn(NULL, "cannot make the directory %s", config->admin.socket_dir);
 	/* Who may come in is decided by the peer's UID; see admin/console.h. */
 	sockets->admin_fd = listener_open_unix(config->admin.socket_dir, config->admin.port, 0777,
 					       ADMIN_BACKLOG, why, sizeof(why));

@@ -129,6 +129,12 @@ static struct route_decision to_primary(const struct route_facts *f, enum route_
 	return to_node(f, f->cluster->primary, reason);
 }
 
+static enum consistency consistency_of(const struct route_facts *f)
+{
+	return f->hints && hint_is_set(f->hints, HINT_CONSISTENCY) ? f->hints->consistency
+								   : CONSISTENCY_NONE;
+}
+
 /* --- choice of a replica --- */
 
 /* Who may be chosen. */
@@ -144,13 +150,20 @@ static bool is_replica_up(const struct node *node)
 	       has_address(node);
 }
 
+static bool is_avoided(const struct route_facts *f, const struct node *node)
+{
+	size_t index = (size_t)(node - f->cluster->nodes);
+
+	return index < 64 && (f->avoid >> index & 1) != 0;
+}
+
 /* The node's share of the requests; 0: it may not be chosen. */
 static uint64_t share_of(const struct route_facts *f, const struct node *node,
 			 const struct want *want)
 {
 	usec staleness;
 
-	if (!is_replica_up(node))
+	if (!is_replica_up(node) || is_avoided(f, node))
 		return 0;
 	if (want->is_any)
 		return node->weight > 0 ? (uint64_t)node->weight : 1;
@@ -280,6 +293,10 @@ static int choose_fresh(const struct route_facts *f)
 	}
 	want.lag_max = cluster->lag_preferred;
 	want.staleness_max = cluster->lag_hard;
+	/* Its own writes: on a replica that is less stale than the last of them is old. */
+	if (consistency_of(f) == CONSISTENCY_SESSION && f->last_write_at != 0 &&
+	    f->now - f->last_write_at < want.staleness_max)
+		want.staleness_max = f->now - f->last_write_at;
 	node = choose(f, &want);
 	if (node >= 0)
 		return node;

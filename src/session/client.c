@@ -701,6 +701,17 @@ static void cancel_again(struct client *client)
 		cancel_forward(client->server, CANCEL_CLIENT_GONE, NULL, NULL);
 }
 
+/* A server that does not answer while settings are brought to it: as slow as one may be to log in. */
+static bool is_setup_slow(const struct client *client, usec now)
+{
+	const struct request *request = client->request;
+
+	return request && request->stage == STAGE_PREPARE && request->is_setup_sent &&
+	       client->server &&
+	       is_over(request->stage_began_at,
+		       client->server->pool->env->limits.server_connect_timeout, now);
+}
+
 static void check_times(struct client *client, usec now)
 {
 	const struct session_limits *limits = &client->env->limits;
@@ -722,8 +733,10 @@ static void check_times(struct client *client, usec now)
 			fail_waiting(client);
 		break;
 	case CLIENT_ACTIVE:
-		if (client->request &&
-		    is_over(client->request->sent_at, limits->query_timeout, now))
+		if (is_setup_slow(client, now))
+			relay_server_lost(client, "it did not take the settings in time");
+		else if (client->request &&
+			 is_over(client->request->sent_at, limits->query_timeout, now))
 			client_close(client, CLOSE_TIMEOUT, "57014",
 				     "pointsman: the query took too long (query_timeout)");
 		break;

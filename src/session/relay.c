@@ -285,7 +285,8 @@ static bool send_query(struct outgoing *out, const struct op *op)
 	out->client->is_unnamed_foreign = false;
 	statement_unref(&out->client->unnamed);
 	/* What stands behind the part that was judged may have set anything. */
-	out->client->is_server_odd |= op->present < op->size;
+	out->client->is_query_cut = op->present < op->size;
+	out->client->is_server_odd |= out->client->is_query_cut;
 	return send_plain(out, op, PENDING_QUERY);
 }
 
@@ -336,6 +337,7 @@ bool relay_send(struct request *request)
 		client->pin = request->pin;
 		client->pinned_at = request->began_at;
 	}
+	client->is_server_odd |= request->may_leave_state;
 	request->is_sent = true;
 	request->sent_at = clock_now();
 	for (size_t i = 0; i < request->n_ops; i++) {
@@ -560,7 +562,7 @@ static enum reply_fate take_command_complete(struct incoming *in, const struct f
 		return REPLY_BROKEN;
 	apply_effects(in->client, first, frame);
 	first->commands_done++;
-	if (in->client->is_server_odd && first->commands_done > 1 && in->client->pin == PIN_NONE)
+	if (in->client->is_query_cut && first->commands_done > 1 && in->client->pin == PIN_NONE)
 		in->client->pin = PIN_UNKNOWN_STATE;
 	in->client->is_copying_in = false;
 	return first->kind == PENDING_EXECUTE ? answered(in, message_end) : REPLY_PASS;
@@ -700,6 +702,33 @@ static void note_error(struct client *client, const struct frame *frame)
 		pool->env->suspect(pool->env->context, &pool->key);
 }
 
+static bool must_end(const struct client *client)
+{
+	return client->server_tail > 0 || client->pin != PIN_NONE ||
+	       client->identity->database->mode == POOL_SESSION ||
+	       (!client->request && txn_is_open(&client->txn));
+}
+
+/*
+ * What is fatal to the server is not to the session: the client is told the same as an ERROR, and
+ * goes on when the connection has ended (lose()). true: it has been told.
+ */
+static bool tell_fatal(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	struct wire_error error;
+
+	if (!frame_is_whole(frame) || !client->conn || !client->request || must_end(client))
+		return false;
+	wire_error_parse(frame->body, frame->body_length, &error);
+	if (strcmp(error.severity, "FATAL") != 0 && strcmp(error.severity, "PANIC") != 0)
+		return false;
+	queue_replies(in);
+	build_error(conn_out(client->conn), "ERROR", error.sqlstate, error.message, error.detail,
+		    error.hint);
+	return true;
+}
+
 static enum reply_fate take_error(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
@@ -709,6 +738,8 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 	note_error(client, frame);
 	if (!first) /* why the server is about to close */
 		return REPLY_PASS;
+	if (tell_fatal(in, frame))
+		return REPLY_SWALLOW;
 	if (first->action == PENDING_REPLACE) {
 		queue_replies(in);
 		send_text(client, first->text);
@@ -984,13 +1015,6 @@ static void forget_transaction(struct client *client)
 	client->server_tail = 0;
 	txn_note_error(&client->txn);
 	txn_note_ready(&client->txn, TXN_IDLE, clock_now());
-}
-
-static bool must_end(const struct client *client)
-{
-	return client->server_tail > 0 || client->pin != PIN_NONE ||
-	       client->identity->database->mode == POOL_SESSION ||
-	       (!client->request && txn_is_open(&client->txn));
 }
 
 static void lose(struct client *client, const char *why)

@@ -212,6 +212,7 @@ static void note_result(struct stage_stats *stats, enum stage_result result)
 	case STAGE_NEXT: stats->passed++; break;
 	case STAGE_WAIT: stats->waited++; break;
 	case STAGE_REPLY: stats->answered++; break;
+	case STAGE_AGAIN:
 	case STAGE_CLOSE: stats->failed++; break;
 	}
 }
@@ -275,7 +276,9 @@ void request_run(struct request *request)
 			return;
 		}
 		stats->time += clock_now() - began;
-		request->stage = result == STAGE_REPLY ? STAGE_FINISH : stage + 1;
+		request->stage = result == STAGE_REPLY   ? STAGE_FINISH
+				 : result == STAGE_AGAIN ? STAGE_ROUTE
+							 : stage + 1;
 	}
 	report_broken(request);
 }

@@ -52,6 +52,7 @@ static void note_facts(struct request *request, const struct statement_facts *fa
 	note_verdict(request, facts->kind, facts->reason, facts->is_explicit_read_only,
 		     facts->has_transaction_control);
 	note_pin(request, facts->pin);
+	request->may_leave_state |= facts->may_leave_state;
 	if (facts->hints)
 		hint_merge(&request->hints, facts->hints);
 }
@@ -144,6 +145,7 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 		note_facts(request, request->query_facts);
 	} else {
 		note_verdict(request, verdict->kind, verdict->reason, false, false);
+		request->may_leave_state |= verdict->may_leave_state;
 		hint_merge(&request->hints, &judgement.hints);
 	}
 	op->facts = request->query_facts;

@@ -156,6 +156,8 @@ static void decide(struct request *request)
 		.held_reason = held_reason(client),
 		.is_session_mode = database->mode == POOL_SESSION,
 		.is_login = request->end == REQUEST_LOGIN,
+		.avoid = request->avoid,
+		.last_write_at = client->last_write_at,
 		.now = clock_now(),
 		.random = random_fast(),
 	};
@@ -269,6 +271,24 @@ static void on_refused(struct pool_waiter *waiter, const struct pool_failure *fa
 	request_resume(request, false);
 }
 
+/*
+ * A replica that cannot be connected to costs its readers nothing: nothing was sent, so another node is
+ * asked, each at most once. (The monitor has been told, and needs a moment to see it.)
+ */
+static enum stage_result fail_or_reroute(struct request *request)
+{
+	const struct route_decision *decision = &request->decision;
+	const char *reason = request->failure.reason;
+
+	if (decision->node < 0 || decision->node >= 64 || decision->role != NODE_ROLE_REPLICA ||
+	    !reason || strcmp(reason, "connect_failed") != 0 ||
+	    (request->avoid >> decision->node & 1))
+		return fail_with(request, &request->failure);
+	request->avoid |= (uint64_t)1 << decision->node;
+	request->failure.sqlstate[0] = '\0';
+	return STAGE_AGAIN;
+}
+
 enum stage_result stage_borrow(struct request *request)
 {
 	struct client *client = request->client;
@@ -276,7 +296,7 @@ enum stage_result stage_borrow(struct request *request)
 	struct pool *pool;
 
 	if (request->failure.sqlstate[0])
-		return fail_with(request, &request->failure);
+		return fail_or_reroute(request);
 	if (client->server)
 		return STAGE_NEXT;
 	pool = session_pool(client->env, client->identity, (size_t)request->decision.node);
@@ -287,7 +307,7 @@ enum stage_result stage_borrow(struct request *request)
 	switch (pool_borrow(pool, &request->waiter, client->txn.settings, &server,
 			    &request->failure)) {
 	case POOL_LENT: begin_lease(request, server); return STAGE_NEXT;
-	case POOL_REFUSED: return fail_with(request, &request->failure);
+	case POOL_REFUSED: return fail_or_reroute(request);
 	case POOL_WAITING: break;
 	}
 	if (!request->waiting_since)
@@ -347,6 +367,9 @@ enum stage_result stage_finish(struct request *request)
 
 	request_take(request);
 	note_transaction_start(request);
+	/* Whatever is not proved a read may have written, and been committed with this answer. */
+	if (request->is_sent && request->verdict.kind != VERDICT_READ)
+		client->last_write_at = clock_now();
 	count_times(request);
 	log_request(request);
 	client->request = NULL;

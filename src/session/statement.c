@@ -88,6 +88,7 @@ struct statement_facts *statement_facts_create(const struct judgement *judgement
 	facts->is_explicit_read_only =
 		verdict->is_explicit_read_only && !is_serializable(verdict);
 	facts->has_transaction_control = verdict->has_transaction_control;
+	facts->may_leave_state = verdict->may_leave_state;
 	if (judgement->hints.set) {
 		facts->hints = malloc(sizeof(*facts->hints));
 		if (!facts->hints)

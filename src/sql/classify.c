@@ -22,6 +22,9 @@
 void walk_raise(struct walk *w, enum verdict_kind kind, enum verdict_reason reason,
 		const char *culprit)
 {
+	w->may_leave_state |= reason == VERDICT_REASON_UNKNOWN_FUNCTION ||
+			      reason == VERDICT_REASON_UTILITY ||
+			      reason == VERDICT_REASON_UNKNOWN_NODE;
 	if (kind <= w->kind)
 		return;
 	w->kind = kind;
@@ -86,7 +89,7 @@ void walk_effect(struct walk *w, enum effect_kind kind, unsigned flags, const ch
 
 	if (!effect)
 		return;
-	*effect = (struct effect){ .kind = kind, .flags = flags };
+	*effect = (struct effect){ .kind = kind, .flags = flags, .statement = w->index };
 	effect->name = walk_copy(w, name);
 	effect->value = walk_copy(w, value);
 }
@@ -96,7 +99,9 @@ void walk_pin(struct walk *w, enum pin_reason pin, unsigned flags)
 	struct effect *effect = new_effect(w);
 
 	if (effect)
-		*effect = (struct effect){ .kind = EFFECT_PIN, .flags = flags, .pin = pin };
+		*effect = (struct effect){
+			.kind = EFFECT_PIN, .flags = flags, .statement = w->index, .pin = pin
+		};
 }
 
 /* --- reading the tree --- */
@@ -197,6 +202,7 @@ static void on_dml(struct walk *w, const char *kind, const json_t *fields)
 {
 	const char *relation = tree_string(json_object_get(fields, "relation"), "relname");
 
+	w->may_leave_state |= relation && strcmp(relation, "pg_settings") == 0;
 	walk_raise(w, VERDICT_WRITE, VERDICT_REASON_WRITE, relation ? relation : kind);
 	walk_lax(w, fields);
 }
@@ -426,10 +432,14 @@ static void classify_statement(struct walk *w, const json_t *node);
 /* The verdict and effects of an inner statement or query alone. */
 static struct walk walk_inner(struct walk *w, const json_t *node)
 {
-	struct walk inner = { .arena = w->arena, .statement = w->statement, .is_lax = w->is_lax };
+	struct walk inner = { .arena = w->arena,
+			      .statement = w->statement,
+			      .index = w->index,
+			      .is_lax = w->is_lax };
 
 	classify_statement(&inner, node);
 	w->failed |= inner.failed;
+	w->may_leave_state |= inner.may_leave_state;
 	return inner;
 }
 
@@ -502,7 +512,7 @@ static void on_explain(struct walk *w, const char *kind, const json_t *fields)
 static void copy_to(struct walk *w, const json_t *fields)
 {
 	const json_t *query = json_object_get(fields, "query");
-	struct walk inner = { .arena = w->arena, .statement = w->statement };
+	struct walk inner = { .arena = w->arena, .statement = w->statement, .index = w->index };
 
 	if (query)
 		inner = walk_inner(w, query);
@@ -510,6 +520,7 @@ static void copy_to(struct walk *w, const json_t *fields)
 		walk_relation(&inner, json_object_get(fields, "relation"));
 	take_effects(w, &inner);
 	w->failed |= inner.failed;
+	w->may_leave_state |= inner.may_leave_state;
 	if (tree_flag(fields, "is_program"))
 		walk_raise(w, VERDICT_COPY_OUT, VERDICT_REASON_COPY_OUT, "program");
 	else if (tree_string(fields, "filename"))
@@ -819,6 +830,7 @@ static const struct verdict *finish(struct walk *w, unsigned n_statements)
 	verdict->n_effects = w->n_effects;
 	verdict->is_explicit_read_only = n_statements == 1 && w->is_begin_read_only;
 	verdict->has_transaction_control = w->has_transaction_control;
+	verdict->may_leave_state = w->may_leave_state;
 	return verdict;
 }
 
@@ -839,6 +851,7 @@ static const struct verdict *classify_tree(struct walk *w, const json_t *tree)
 	for (size_t i = 0; i < n; i++) {
 		const json_t *raw = json_array_get(list, i);
 
+		w->index = (unsigned)i;
 		w->statement = slice(w, raw);
 		if (w->statement)
 			classify_statement(w, json_object_get(raw, "stmt"));

@@ -24,6 +24,8 @@ struct walk {
 	size_t n_effects;
 	size_t effects_capacity;
 	bool has_transaction_control;
+	bool may_leave_state;
+	unsigned index; /* of the statement at hand in the text */
 	bool is_begin_read_only;
 	bool is_expanded; /* the text was Latin 1 and is UTF-8 now: names go back */
 	const char *text; /* the whole text that was parsed, */

@@ -17,7 +17,12 @@ static void set_up(void)
 {
 	if (!cluster_exec(servers, 0, "app",
 			  "DROP TABLE IF EXISTS pool_mode; CREATE TABLE pool_mode (a int); "
-			  "GRANT ALL ON pool_mode TO app") ||
+			  "GRANT ALL ON pool_mode TO app; "
+			  "CREATE OR REPLACE FUNCTION pool_mode_setter() RETURNS void "
+			  "LANGUAGE plpgsql AS $f$ BEGIN "
+			  "PERFORM set_config('work_mem', '6MB', false); "
+			  "CREATE TEMP TABLE IF NOT EXISTS leak (a int); "
+			  "PERFORM pg_advisory_lock(77); END $f$") ||
 	    !cluster_wait_replay_all(servers))
 		integration_fail("pool_mode: the table");
 	session_mode = proxy_must_start(
@@ -284,6 +289,51 @@ static void revive(void)
 	proxy_must_live(&statement_mode);
 }
 
+/* --- state that is set where nobody sees it (R-40) --- */
+
+static struct {
+	const char *sql;   /* sets it */
+	const char *probe; /* what another session sees of it */
+	const char *clean;
+} const hidden[] = {
+	{ "DO $$ BEGIN PERFORM set_config('search_path', 'evil', false); END $$",
+	  "SHOW search_path", "\"$user\", public" },
+	{ "UPDATE pg_settings SET setting = '1234' WHERE name = 'lock_timeout'",
+	  "SHOW lock_timeout", "0" },
+	{ "SELECT pool_mode_setter()", "SHOW work_mem", "4MB" },
+	{ "SELECT pool_mode_setter()", "SELECT to_regclass('pg_temp.leak') IS NULL", "t" },
+	{ "SELECT pool_mode_setter()",
+	  "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", "0" },
+	{ "DO $$ BEGIN CREATE TEMP TABLE leak (a int); END $$",
+	  "SELECT to_regclass('pg_temp.leak') IS NULL", "t" },
+};
+
+START_TEST(test_hidden_state_meets_nobody)
+{
+	PGconn *one = db_open(transaction_mode);
+	PGconn *two;
+
+	db_exec(one, hidden[_i].sql);
+	PQfinish(one);
+	two = db_open(transaction_mode);
+	ck_assert_str_eq(db_text(two, hidden[_i].probe), hidden[_i].clean);
+	PQfinish(two);
+}
+END_TEST
+
+/* The same while the one who set it is still there. */
+START_TEST(test_hidden_state_meets_nobody_meanwhile)
+{
+	PGconn *one = db_open(transaction_mode);
+	PGconn *two = db_open(transaction_mode);
+
+	db_exec(one, hidden[_i].sql);
+	ck_assert_str_eq(db_text(two, hidden[_i].probe), hidden[_i].clean);
+	PQfinish(one);
+	PQfinish(two);
+}
+END_TEST
+
 static Suite *pool_mode_suite(void)
 {
 	Suite *suite = suite_create("pool_mode");
@@ -298,6 +348,11 @@ static Suite *pool_mode_suite(void)
 	tcase_add_test(tcase, test_transaction_mode_gives_back_after_each_statement);
 	tcase_add_loop_test(tcase, test_statement_mode_refuses_transactions, 0, 3);
 	tcase_add_test(tcase, test_statement_mode_runs_statements);
+
+	tcase_add_loop_test(tcase, test_hidden_state_meets_nobody, 0,
+			    (int)(sizeof(hidden) / sizeof(hidden[0])));
+	tcase_add_loop_test(tcase, test_hidden_state_meets_nobody_meanwhile, 0,
+			    (int)(sizeof(hidden) / sizeof(hidden[0])));
 
 	tcase = integration_case(suite, "limits", 60);
 	tcase_add_test(tcase, test_query_wait_timeout);

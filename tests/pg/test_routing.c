@@ -469,6 +469,54 @@ static void revive(void)
 	proxy_must_live(&proxy_hints);
 }
 
+/* --- consistency = session --- */
+
+START_TEST(test_a_session_sees_its_own_writes)
+{
+	PGconn *conn = db_open(proxy);
+
+	db_exec(conn, "SET pointsman.consistency = 'session'");
+	db_exec(conn, "CREATE TABLE own_writes (a int)");
+	for (int i = 1; i <= 50; i++) {
+		db_exec(conn, "INSERT INTO own_writes VALUES (1)");
+		ck_assert_int_eq(db_number(conn, "SELECT count(*) FROM own_writes"), i);
+	}
+	db_exec(conn, "DROP TABLE own_writes");
+	PQfinish(conn);
+}
+END_TEST
+
+/* --- pointsman route --- */
+
+static const struct {
+	const char *sql;
+	const char *expected; /* in what it prints */
+} verdicts[] = {
+	{ "SELECT 1", "\"verdict\":\"read\"" },
+	{ "SELECT 1", "\"target\":\"replica\"" },
+	{ "SELECT nextval('s')", "\"reason\":\"volatile_function\"" },
+	{ "SELECT nextval('s')", "\"target\":\"primary\"" },
+	{ "SELECT /* pointsman: read_hint=primary */ 1", "\"route_reason\":\"hint_primary\"" },
+	{ "SELEC", "\"reason\":\"parse_error\"" },
+	{ "SELECT 1;\\nSELECT 2", "\"statements\":2" },
+};
+
+START_TEST(test_route_tool)
+{
+	char command[4096];
+	char line[4096] = "";
+	FILE *pipe;
+
+	snprintf(command, sizeof(command), "printf '%%s\\n' \"%s\" | %s route",
+		 verdicts[_i].sql, proxy_program());
+	pipe = popen(command, "r");
+	ck_assert_ptr_nonnull(pipe);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), pipe));
+	ck_assert_int_eq(pclose(pipe), 0);
+	ck_assert_msg(strstr(line, verdicts[_i].expected), "%s: %s", verdicts[_i].sql, line);
+}
+END_TEST
+
 static Suite *routing_suite(void)
 {
 	Suite *suite = suite_create("routing");
@@ -494,6 +542,8 @@ static Suite *routing_suite(void)
 	tcase_add_test(tcase, test_split_hints);
 	tcase_add_test(tcase, test_split_auto_uses_both_replicas);
 	tcase_add_test(tcase, test_last_route_before_any_request);
+	tcase_add_test(tcase, test_a_session_sees_its_own_writes);
+	tcase_add_loop_test(tcase, test_route_tool, 0, COUNT(verdicts));
 
 	tcase = integration_case(suite, "own proxies", 60);
 	tcase_add_loop_test(tcase, test_no_replica, 0, 2);

@@ -519,6 +519,7 @@ bool message_read(const uint8_t *data, size_t length, enum direction direction, 
 	if (!shape)
 		return read_garbage(data, out->size, out);
 	strcpy(out->name, shape->name);
+	out->type = shape->type;
 	if (shape->code >= 0)
 		cursor_u32(&c);
 	for (size_t i = 0; shape->fields[i]; i++)

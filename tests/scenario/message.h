@@ -22,6 +22,7 @@ enum direction {
 /* Arguments are texts; bytes that cannot be printed are written \xNN. */
 struct message {
 	char name[40];
+	uint8_t type; /* when it was read: its first byte */
 	size_t n_args;
 	char *args[MESSAGE_ARGS_MAX]; /* owned */
 	size_t size;                  /* of the bytes it was read from */

@@ -485,6 +485,9 @@ static void take(struct peer *peer, const struct message *message)
 	} else if (model->is_skipping || strcmp(name, "Flush") == 0 ||
 		   strncmp(name, "Copy", 4) == 0) {
 		return;
+	} else if (strcmp(name, "Malformed") == 0 && message->type == 'Q') {
+		fail(peer, "08P01", "malformed message");
+		ready(peer);
 	} else if (strcmp(name, "Query") == 0) {
 		run_query(peer, message->args[0]);
 	} else if (strcmp(name, "FunctionCall") == 0) {
