@@ -79,9 +79,9 @@ struct route_facts {
 	int held_node; /* >= 0: the session keeps this node (transaction, pin, batch ...) */
 	enum route_reason held_reason; /* ... for this reason */
 	bool is_session_mode;
-	bool is_login; /* any server will do to greet a client: the primary, else a replica */
-	uint64_t avoid;                 /* nodes (1 << index) that have just refused a connection */
-	usec last_write_at;             /* of the session, on our clock; 0: never */
+	bool is_login;  /* any server will do to greet a client: the primary, else a replica */
+	uint64_t avoid; /* nodes (1 << index) that have just refused a connection */
+	usec last_write_at; /* of the session, on our clock; 0: never */
 	usec now;
 	uint64_t random; /* for the choice among equals */
 };

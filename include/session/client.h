@@ -103,7 +103,7 @@ struct client {
 		int node;       /* -1: none */
 		usec staleness; /* -1: unknown */
 	} last;
-	usec last_write_at;  /* a request that may have written was answered; 0: never */
+	usec last_write_at; /* a request that may have written was answered; 0: never */
 	uint64_t n_requests;
 };
 

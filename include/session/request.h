@@ -80,13 +80,14 @@ struct request {
 	bool is_hint_default; /* the client itself gave no read_hint: what overrules it is no news
 			       */
 	char bad_hint[160];
-	enum pin_reason pin; /* a state that it leaves in the server */
-	bool may_leave_state;   /* see struct verdict */
+	enum pin_reason pin;  /* a state that it leaves in the server */
+	bool may_leave_state; /* see struct verdict */
 	bool has_executes;
 	bool needs_server;  /* false: we can answer all of it */
 	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
 	bool is_taken;      /* its bytes are out of the client's input */
 	bool is_sent;       /* its bytes have left; a failure after this is 08006 */
+	bool is_overdue;    /* query_timeout: it is being cancelled */
 	bool has_error;     /* an error was passed on to the client */
 	bool is_setup_sent; /* prepare stage: settings are on their way */
 	bool is_setup_retried;

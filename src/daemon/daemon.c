@@ -224,7 +224,8 @@ static void begin_shutdown(void *context, enum console_shutdown how)
 	log_info(NULL, "shutting down when %s",
 		 how == CONSOLE_SHUTDOWN_SERVERS ? "no server is in use"
 						 : "all clients have left");
-	/* New clients are still accepted, to be told: the supervisor's sockets would queue them. */
+	/* New clients are still accepted, to be told: the supervisor's sockets would queue them.
+	 */
 	if (!daemon->is_draining && limit > 0)
 		loop_timer_start(daemon->shutdown_timer, limit);
 	daemon->is_draining = true;

@@ -157,7 +157,8 @@ static bool replace(struct supervisor *supervisor, int ended, int *status_out)
 	*status_out = WIFEXITED(ended) ? WEXITSTATUS(ended) : 1;
 	if (WIFEXITED(ended) || supervisor->is_stopping)
 		return false;
-	log_errorx(NULL, "the serving process was ended by a signal: %s", strsignal(WTERMSIG(ended)));
+	log_errorx(NULL, "the serving process was ended by a signal: %s",
+		   strsignal(WTERMSIG(ended)));
 	wait_pause(supervisor);
 	if (supervisor->is_stopping)
 		return false;

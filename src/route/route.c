@@ -222,11 +222,12 @@ static uint64_t load_of(const struct route_load *load)
 }
 
 /*
- * Does b have so much less to do than a, each for its share, that a's draw is overruled? More than twice as
- * much and a little more: what differs less is chance, and to follow it would give
+ * Does b have so much less to do than a, each for its share, that a's draw is overruled? More
+ * than twice as much and a little more: what differs less is chance, and to follow it would give
  * whichever replica the scheduler favours for a moment more and more of the work.
  */
-static bool is_much_less_loaded(const struct route_facts *f, const struct want *want, int a, int b)
+static bool is_much_less_loaded(const struct route_facts *f, const struct want *want, int a,
+				int b)
 {
 	const struct node *nodes = f->cluster->nodes;
 
@@ -278,8 +279,9 @@ static struct route_decision without_replica(const struct route_facts *f)
 
 /*
  * stale-allowed has one bound, the request's; else the preferred one, then the hard one. What is
- * promised is held against the staleness of this moment; what is only preferred, against the lag that was
- * measured, or an interval of probes as long as it would make replicas come and go with each probe.
+ * promised is held against the staleness of this moment; what is only preferred, against the lag
+ * that was measured, or an interval of probes as long as it would make replicas come and go with
+ * each probe.
  */
 static int choose_fresh(const struct route_facts *f)
 {

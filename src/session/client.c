@@ -691,8 +691,8 @@ static void check_idle(struct client *client, const struct session_limits *limit
 }
 
 /*
- * A cancel request may reach the server before the query that it is for, and then does nothing: as
- * long as the server does not come to rest, another one follows.
+ * A cancel request may reach the server before the query that it is for, and then does nothing:
+ * as long as the server does not come to rest, another one follows.
  */
 static void cancel_again(struct client *client)
 {
@@ -701,7 +701,8 @@ static void cancel_again(struct client *client)
 		cancel_forward(client->server, CANCEL_CLIENT_GONE, NULL, NULL);
 }
 
-/* A server that does not answer while settings are brought to it: as slow as one may be to log in. */
+/* A server that does not answer while settings are brought to it: as slow as one may be to log
+ * in. */
 static bool is_setup_slow(const struct client *client, usec now)
 {
 	const struct request *request = client->request;
@@ -710,6 +711,14 @@ static bool is_setup_slow(const struct client *client, usec now)
 	       client->server &&
 	       is_over(request->stage_began_at,
 		       client->server->pool->env->limits.server_connect_timeout, now);
+}
+
+/* query_timeout: the server is asked to end it; its answer becomes an error of ours (relay.c). */
+static void end_overdue(struct client *client)
+{
+	client->request->is_overdue = true;
+	if (client->server && list_is_empty(&client->server->cancels))
+		cancel_forward(client->server, CANCEL_DEADLINE, NULL, NULL);
 }
 
 static void check_times(struct client *client, usec now)
@@ -737,8 +746,7 @@ static void check_times(struct client *client, usec now)
 			relay_server_lost(client, "it did not take the settings in time");
 		else if (client->request &&
 			 is_over(client->request->sent_at, limits->query_timeout, now))
-			client_close(client, CLOSE_TIMEOUT, "57014",
-				     "pointsman: the query took too long (query_timeout)");
+			end_overdue(client);
 		break;
 	case CLIENT_WELCOMING:
 		if (is_over(client->connected_at, limits->client_login_timeout, now))

@@ -729,6 +729,25 @@ static bool tell_fatal(struct incoming *in, const struct frame *frame)
 	return true;
 }
 
+/* The cancel of a request that took too long has had its effect: the client is told why. */
+static bool tell_overdue(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	struct wire_error error;
+
+	if (!client->request || !client->request->is_overdue || !client->conn ||
+	    !frame_is_whole(frame))
+		return false;
+	wire_error_parse(frame->body, frame->body_length, &error);
+	if (strcmp(error.sqlstate, "57014") != 0)
+		return false;
+	queue_replies(in);
+	build_error(conn_out(client->conn), "ERROR", "57014",
+		    "pointsman: the query took too long (query_timeout)", "reason: deadline",
+		    NULL);
+	return true;
+}
+
 static enum reply_fate take_error(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
@@ -740,6 +759,8 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 		return REPLY_PASS;
 	if (tell_fatal(in, frame))
 		return REPLY_SWALLOW;
+	if (tell_overdue(in, frame))
+		fate = REPLY_SWALLOW;
 	if (first->action == PENDING_REPLACE) {
 		queue_replies(in);
 		send_text(client, first->text);

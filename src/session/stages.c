@@ -272,8 +272,8 @@ static void on_refused(struct pool_waiter *waiter, const struct pool_failure *fa
 }
 
 /*
- * A replica that cannot be connected to costs its readers nothing: nothing was sent, so another node is
- * asked, each at most once. (The monitor has been told, and needs a moment to see it.)
+ * A replica that cannot be connected to costs its readers nothing: nothing was sent, so another
+ * node is asked, each at most once. (The monitor has been told, and needs a moment to see it.)
  */
 static enum stage_result fail_or_reroute(struct request *request)
 {

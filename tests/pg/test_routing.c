@@ -507,8 +507,8 @@ START_TEST(test_route_tool)
 	char line[4096] = "";
 	FILE *pipe;
 
-	snprintf(command, sizeof(command), "printf '%%s\\n' \"%s\" | %s route",
-		 verdicts[_i].sql, proxy_program());
+	snprintf(command, sizeof(command), "printf '%%s\\n' \"%s\" | %s route", verdicts[_i].sql,
+		 proxy_program());
 	pipe = popen(command, "r");
 	ck_assert_ptr_nonnull(pipe);
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), pipe));
