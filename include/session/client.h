@@ -175,7 +175,7 @@ typedef void (*client_cancel_done)(void *context);
 bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
 		   client_cancel_done done, void *context);
 
-/* --- servers in the hands of a client (src/session/relay.c) --- */
+/* --- servers in the hands of a client (src/session/relay_send.c, relay_replies.c) --- */
 
 extern const struct server_user client_as_server_user;
 

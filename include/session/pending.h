@@ -38,8 +38,9 @@ enum pending_action {
 struct pending_entry {
 	uint8_t kind;
 	uint8_t action;
-	bool is_optional; /* SYNC: the server may have ignored it, see take_copy_in() in relay.c
-			   */
+	bool is_optional;       /* SYNC: the server may have ignored it, see take_copy_in() in
+				 * relay_replies.c
+				 */
 	uint32_t commands_done; /* QUERY: CommandCompletes so far */
 	/*
 	 * PARSE, and the ANSWER to a Parse that was not needed: what is prepared (one reference)

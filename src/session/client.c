@@ -1,6 +1,6 @@
 /*
  * Client sessions: reading what a client sends, greeting it, ending it; see session/client.h. The
- * worker's thread runs all of it. Requests are walked in request.c, replies in relay.c.
+ * worker's thread runs all of it. Requests are walked in request.c, replies in relay_replies.c.
  */
 #include "session/client.h"
 
@@ -713,7 +713,8 @@ static bool is_setup_slow(const struct client *client, usec now)
 		       client->server->pool->env->limits.server_connect_timeout, now);
 }
 
-/* query_timeout: the server is asked to end it; its answer becomes an error of ours (relay.c). */
+/* query_timeout: the server is asked to end it; its answer becomes an error of ours
+ * (relay_replies.c). */
 static void end_overdue(struct client *client)
 {
 	client->request->is_overdue = true;

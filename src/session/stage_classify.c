@@ -1,7 +1,7 @@
 /*
  * Stage classify: what each message of a request is, what its text says, and so what is to be
  * done with it. Names of prepared statements are looked up and registered here, in the order of
- * the messages; a Parse that fails later is taken back (relay.c). After it, route and
+ * the messages; a Parse that fails later is taken back (relay_replies.c). After it, route and
  * relay need not look at a body again.
  */
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /*
- * Requests to servers and replies to clients: what a server's bytes mean for its borrower. Bodies
- * of rows and COPY data are passed on by length; only what changes the session's state is read.
- * Every reply is matched with the queue of replies due (session/pending.h).
+ * Replies on their way to clients: what a server's bytes mean for its borrower, and what it means
+ * when they end. Bodies of rows and COPY data are passed on by length; only what changes the
+ * session's state is read. Every reply is matched with the queue of replies due
+ * (session/pending.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "session/client.h"
+#include "session/relay_private.h"
 #include "wire/build.h"
 #include "wire/error.h"
 #include "wire/frame.h"
@@ -20,346 +22,6 @@
  * columns, names of at most 63 bytes); an error that is, is passed on unread.
  */
 #define READ_WHOLE_MAX (256 * 1024)
-
-/* ------------------------------------------------------------------ to the server */
-
-/*
- * A request's messages on their way out: those that go as they are, in a run of the client's own
- * bytes, so that the usual request leaves in one piece and is never copied.
- */
-struct outgoing {
-	struct client *client;
-	struct server *server;
-	const uint8_t *bytes;
-	size_t run_start;
-	size_t run_end;
-};
-
-static void emit_answers(struct client *client);
-static void drop_optional_syncs(struct client *client);
-
-static void queue_run(struct outgoing *out)
-{
-	if (out->run_end > out->run_start)
-		conn_queue(out->server->conn, out->bytes + out->run_start,
-			   out->run_end - out->run_start);
-	out->run_start = out->run_end;
-}
-
-static void send_run(struct outgoing *out)
-{
-	if (out->run_end > out->run_start)
-		conn_send(out->server->conn, out->bytes + out->run_start,
-			  out->run_end - out->run_start);
-	else
-		conn_flush(out->server->conn);
-}
-
-static void add_to_run(struct outgoing *out, const struct op *op)
-{
-	if (out->run_end != op->offset) {
-		queue_run(out);
-		out->run_start = op->offset;
-	}
-	out->run_end = op->offset + op->present;
-}
-
-static bool note_parse(struct outgoing *out, struct statement *statement,
-		       enum pending_action action, uint64_t name_hash, bool is_named)
-{
-	struct pending_entry *entry = pending_add(&out->client->pending, PENDING_PARSE, action);
-
-	if (!entry)
-		return false;
-	entry->statement = statement_ref(statement);
-	entry->name_hash = name_hash;
-	entry->is_named = is_named;
-	out->client->identity->database->traffic.server_parse_count++;
-	return true;
-}
-
-static void build_parse_of(struct outgoing *out, const struct statement *statement,
-			   const char *name)
-{
-	struct bytes *to = conn_out(out->server->conn);
-	size_t mark;
-
-	queue_run(out);
-	mark = build_begin(to, MSG_F_PARSE);
-	build_string(to, name);
-	build_raw(to, statement->body, statement->body_length);
-	build_end(to, mark);
-}
-
-/* The server holds more than it may: closes the statement used longest ago. */
-static bool close_evicted(struct outgoing *out, uint64_t id)
-{
-	struct bytes *to = conn_out(out->server->conn);
-	struct pending_entry *entry;
-	char name[STATEMENT_NAME_MAX];
-	size_t mark;
-
-	if (id == 0)
-		return true;
-	statement_name(id, name);
-	mark = build_begin(to, MSG_F_CLOSE);
-	build_u8(to, 'S');
-	build_string(to, name);
-	build_end(to, mark);
-	entry = pending_add(&out->client->pending, PENDING_CLOSE, PENDING_SWALLOW);
-	if (entry)
-		entry->closed_id = id;
-	return entry != NULL;
-}
-
-static uint64_t context_of(const struct outgoing *out)
-{
-	return settings_context(out->client->txn.settings);
-}
-
-/*
- * Does the server have the statement as this session means it? One that was prepared under
- * another search_path or role is closed, to be prepared again (R-33).
- */
-static bool is_prepared(struct outgoing *out, const struct statement *statement, bool *failed_out)
-{
-	switch (server_find_statement(out->server, statement->id, context_of(out))) {
-	case SERVER_STATEMENT_READY: return true;
-	case SERVER_STATEMENT_ABSENT: return false;
-	case SERVER_STATEMENT_STALE: break;
-	}
-	server_drop_statement(out->server, statement->id);
-	queue_run(out);
-	if (!close_evicted(out, statement->id))
-		*failed_out = true;
-	return false;
-}
-
-static bool prepare_named(struct outgoing *out, struct statement *statement,
-			  enum pending_action action, uint64_t name_hash)
-{
-	char name[STATEMENT_NAME_MAX];
-	uint64_t evicted;
-
-	statement_name(statement->id, name);
-	build_parse_of(out, statement, name);
-	return server_add_statement(out->server, statement->id, context_of(out), &evicted) &&
-	       note_parse(out, statement, action, name_hash, true) && close_evicted(out, evicted);
-}
-
-/* For Bind and Describe: the server must have the statement; the client does not see how. */
-static bool ensure_prepared(struct outgoing *out, const struct op *op)
-{
-	struct statement *statement = op->statement;
-	bool failed = false;
-
-	if (!statement)
-		return true;
-	if (op->action == OP_REWRITE)
-		return is_prepared(out, statement, &failed) ||
-		       (!failed && prepare_named(out, statement, PENDING_SWALLOW, 0));
-	if (out->server->unnamed_statement == statement->id)
-		return true;
-	build_parse_of(out, statement, "");
-	out->server->unnamed_statement = statement->id;
-	return note_parse(out, statement, PENDING_SWALLOW, 0, false);
-}
-
-/* The message with its statement's name replaced; what of its end is not there yet follows as it
- * comes. */
-static void send_renamed(struct outgoing *out, const struct op *op)
-{
-	struct bytes *to = conn_out(out->server->conn);
-	const uint8_t *message = out->bytes + op->offset;
-	size_t rest = op->name_offset + op->name_length;
-	char name[STATEMENT_NAME_MAX];
-
-	statement_name(op->statement->id, name);
-	queue_run(out);
-	build_u8(to, op->type);
-	build_u32(to, (uint32_t)(op->size - 1 - op->name_length + strlen(name)));
-	build_raw(to, message + FRAME_HEADER_BYTES, op->name_offset - FRAME_HEADER_BYTES);
-	build_raw(to, name, strlen(name));
-	build_raw(to, message + rest, op->present - rest);
-}
-
-static bool send_parse(struct outgoing *out, const struct op *op)
-{
-	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
-	struct pending_entry *entry;
-	bool failed = false;
-
-	if (op->action != OP_REWRITE) {
-		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
-		add_to_run(out, op);
-		return note_parse(out, op->statement, PENDING_FORWARD, 0, false);
-	}
-	if (!is_prepared(out, op->statement, &failed))
-		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
-						statement_name_hash(name));
-	entry = pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
-	if (!entry)
-		return false;
-	entry->statement = statement_ref(op->statement);
-	entry->name_hash = statement_name_hash(name);
-	entry->text = calloc(1, sizeof(*entry->text));
-	if (entry->text)
-		build_empty(entry->text, MSG_B_PARSE_COMPLETE);
-	return entry->text && !entry->text->failed;
-}
-
-static bool send_named_op(struct outgoing *out, const struct op *op, enum pending_kind kind)
-{
-	if (!ensure_prepared(out, op))
-		return false;
-	if (op->action == OP_REWRITE)
-		send_renamed(out, op);
-	else
-		add_to_run(out, op);
-	return pending_add(&out->client->pending, kind, PENDING_FORWARD) != NULL;
-}
-
-static bool send_plain(struct outgoing *out, const struct op *op, enum pending_kind kind)
-{
-	struct pending_entry *entry = pending_add(&out->client->pending, kind, PENDING_FORWARD);
-
-	if (!entry)
-		return false;
-	entry->facts = op->facts;
-	entry->facts_owner = statement_ref(op->statement);
-	add_to_run(out, op);
-	return true;
-}
-
-static bool queue_answer(struct outgoing *out, struct op *op)
-{
-	struct pending_entry *entry =
-		pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
-
-	if (!entry)
-		return false;
-	entry->text = op->answer;
-	op->answer = NULL;
-	if (op->type == MSG_F_CLOSE && op->statement) {
-		entry->statement = statement_ref(op->statement);
-		entry->closed_name =
-			strdup((const char *)out->bytes + op->offset + FRAME_HEADER_BYTES + 1);
-		return entry->closed_name != NULL;
-	}
-	return true;
-}
-
-/*
- * Something we refuse: the server must fail too (its transaction, the rest of the batch), so it
- * is sent what cannot be parsed, and the client gets our error for the server's.
- */
-static const char unparsable[] = "pointsman refuses a message";
-
-static bool send_refused(struct outgoing *out, struct op *op)
-{
-	struct bytes *to = conn_out(out->server->conn);
-	bool is_query = op->type == MSG_F_QUERY;
-	struct pending_entry *entry = pending_add(
-		&out->client->pending, is_query ? PENDING_QUERY : PENDING_PARSE, PENDING_REPLACE);
-
-	if (!entry)
-		return false;
-	entry->text = op->answer;
-	op->answer = NULL;
-	queue_run(out);
-	out->server->unnamed_statement = 0;
-	if (is_query) {
-		out->client->is_batch_open = false;
-		build_query(to, unparsable, strlen(unparsable));
-	} else {
-		build_parse(to, "", unparsable, strlen(unparsable), NULL, 0);
-	}
-	return true;
-}
-
-/* A Query ends an open batch, and the unnamed statement of both sides. */
-static bool send_query(struct outgoing *out, const struct op *op)
-{
-	out->client->is_batch_open = false;
-	out->server->unnamed_statement = 0;
-	out->client->is_unnamed_foreign = false;
-	statement_unref(&out->client->unnamed);
-	/* What stands behind the part that was judged may have set anything. */
-	out->client->is_query_cut = op->present < op->size;
-	out->client->is_server_odd |= out->client->is_query_cut;
-	return send_plain(out, op, PENDING_QUERY);
-}
-
-static bool send_sync(struct outgoing *out, const struct op *op)
-{
-	drop_optional_syncs(out->client);
-	out->client->is_batch_open = false;
-	out->client->is_batch_failed = false;
-	return send_plain(out, op, PENDING_SYNC);
-}
-
-static bool send_op(struct outgoing *out, struct op *op)
-{
-	struct client *client = out->client;
-
-	if (op->action == OP_DROP)
-		return true;
-	if (op->action == OP_ANSWER)
-		return queue_answer(out, op);
-	if (op->type != MSG_F_QUERY && op->type != MSG_F_SYNC && op->type != MSG_F_FUNCTION_CALL)
-		client->is_batch_open = true;
-	if (op->action == OP_REFUSE)
-		return send_refused(out, op);
-	switch (op->type) {
-	case MSG_F_QUERY: return send_query(out, op);
-	case MSG_F_PARSE: return send_parse(out, op);
-	case MSG_F_BIND: return send_named_op(out, op, PENDING_BIND);
-	case MSG_F_DESCRIBE: return send_named_op(out, op, PENDING_DESCRIBE);
-	case MSG_F_EXECUTE: return send_plain(out, op, PENDING_EXECUTE);
-	case MSG_F_CLOSE: return send_plain(out, op, PENDING_CLOSE);
-	case MSG_F_SYNC: return send_sync(out, op);
-	case MSG_F_FUNCTION_CALL:
-		client->is_batch_open = false;
-		return send_plain(out, op, PENDING_FUNCTION_CALL);
-	case MSG_F_FLUSH: add_to_run(out, op); return true;
-	default: UNREACHABLE();
-	}
-}
-
-bool relay_send(struct request *request)
-{
-	struct client *client = request->client;
-	struct outgoing out = { .client = client,
-				.server = client->server,
-				.bytes = request_bytes(request) };
-
-	if (request->pin != PIN_NONE && client->pin == PIN_NONE) {
-		client->pin = request->pin;
-		client->pinned_at = request->began_at;
-	}
-	client->is_server_odd |= request->may_leave_state;
-	request->is_sent = true;
-	request->sent_at = clock_now();
-	for (size_t i = 0; i < request->n_ops; i++) {
-		if (!send_op(&out, &request->ops[i]))
-			return false;
-	}
-	send_run(&out);
-	request_take(request);
-	/* It may have waited, unread: the end of its last message must follow now. */
-	if (client->client_tail > 0)
-		client_resume(client);
-	emit_answers(client);
-	return true;
-}
-
-void relay_client_bytes(struct client *client, const uint8_t *data, size_t length)
-{
-	conn_send(client->server->conn, data, length);
-	client_pause_if_full(client);
-}
-
-/* ------------------------------------------------------------------ to the client */
 
 /* A piece of a server's stream: the run of messages that is passed on unchanged. */
 struct incoming {
@@ -406,7 +68,7 @@ static void send_text(struct client *client, const struct bytes *text)
 }
 
 /* Our own answers go out as soon as they are first in the queue. */
-static void emit_answers(struct client *client)
+void relay_emit_answers(struct client *client)
 {
 	struct pending_entry *entry;
 
@@ -435,7 +97,7 @@ static enum reply_fate answered(struct incoming *in, size_t message_end)
 	}
 	in->at = message_end;
 	queue_replies(in);
-	emit_answers(in->client);
+	relay_emit_answers(in->client);
 	return REPLY_PASS;
 }
 
@@ -539,7 +201,7 @@ static void apply_effects(struct client *client, const struct pending_entry *ent
 }
 
 /* The server has read past these Syncs, which it ignored. */
-static void drop_optional_syncs(struct client *client)
+void relay_drop_optional_syncs(struct client *client)
 {
 	const struct pending_entry *entry;
 
@@ -557,7 +219,7 @@ static enum reply_fate take_command_complete(struct incoming *in, const struct f
 	struct pending_entry *first = pending_first(&in->client->pending);
 
 	if (in->client->is_batch_open)
-		drop_optional_syncs(in->client);
+		relay_drop_optional_syncs(in->client);
 	if (!first || (first->kind != PENDING_QUERY && first->kind != PENDING_EXECUTE))
 		return REPLY_BROKEN;
 	apply_effects(in->client, first, frame);
@@ -1005,7 +667,7 @@ static void on_cancels_ended(void *context)
 		request_resume(client->request, false);
 }
 
-/* ------------------------------------------------------------------ the end of a server */
+/* --- the end of a server --- */
 
 static void tell_lost(struct client *client, const char *sqlstate, const char *message)
 {
@@ -1089,75 +751,3 @@ void relay_server_lost(struct client *client, const char *why)
 
 const struct server_user client_as_server_user = { on_data, on_drained, on_lost,
 						   on_cancels_ended };
-
-/* ------------------------------------------------------------------ quiet */
-
-bool relay_is_quiet(const struct client *client)
-{
-	return pending_is_empty(&client->pending) && client->server_tail == 0 &&
-	       (client->client_tail == 0 || client->is_tail_dropped) && !client->is_copying_in;
-}
-
-/*
- * Ends an open batch so that nothing of it is committed, as a server does whose client goes
- * without a Sync: with a message that fails, and then the Sync.
- */
-static bool abort_batch(struct client *client, bool is_failing)
-{
-	struct bytes *out = conn_out(client->server->conn);
-
-	if (!client->is_batch_failed && !is_failing) {
-		build_parse(out, "", unparsable, strlen(unparsable), NULL, 0);
-		client->server->unnamed_statement = 0;
-		if (!pending_add(&client->pending, PENDING_PARSE, PENDING_SWALLOW))
-			return false;
-	}
-	build_empty(out, MSG_F_SYNC);
-	client->is_batch_open = false;
-	return pending_add(&client->pending, PENDING_SYNC, PENDING_SWALLOW) != NULL;
-}
-
-bool relay_wind_up(struct client *client)
-{
-	struct bytes *out = conn_out(client->server->conn);
-	bool is_failing = client->is_copying_in; /* by the CopyFail */
-	size_t mark;
-
-	if (client->client_tail > 0 && !client->is_tail_dropped)
-		return false;
-	if (client->is_copying_in) {
-		mark = build_begin(out, MSG_F_COPY_FAIL);
-		build_string(out, "the client has gone");
-		build_end(out, mark);
-		client->is_copying_in = false;
-	}
-	if (client->is_batch_open) {
-		drop_optional_syncs(client);
-		if (!abort_batch(client, is_failing))
-			return false;
-	}
-	conn_flush(client->server->conn);
-	return true;
-}
-
-/* ------------------------------------------------------------------ the stage */
-
-enum stage_result stage_relay(struct request *request)
-{
-	struct client *client = request->client;
-
-	if (request->end == REQUEST_LOGIN) {
-		client_welcome(client);
-		return STAGE_NEXT;
-	}
-	if (!relay_send(request)) {
-		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
-		return STAGE_CLOSE;
-	}
-	/* What a batch goes on with may come before its replies do. */
-	if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL) {
-		client_pause_if_full(client);
-		return STAGE_NEXT;
-	}
-	return STAGE_WAIT;
-}
