@@ -175,6 +175,13 @@ static void decide(struct request *request)
 	request->decision = route_decide(&facts);
 }
 
+/* That BEGIN, COMMIT or SET go to the primary surprises nobody, whatever the session's hint is. */
+static bool is_overruling_news(const struct request *request)
+{
+	return request->decision.hint_overruled && !request->is_hint_default &&
+	       request->verdict.kind != VERDICT_TXN && request->verdict.kind != VERDICT_SESSION;
+}
+
 static void note_decision(struct request *request)
 {
 	struct client *client = request->client;
@@ -191,7 +198,7 @@ static void note_decision(struct request *request)
 	client->identity->database
 		->routes[decision->reason]
 			[node ? (node->role == NODE_ROLE_REPLICA ? 2 : 1) : 0]++;
-	if (!decision->hint_overruled || request->is_hint_default)
+	if (!is_overruling_news(request))
 		return;
 	snprintf(text, sizeof(text),
 		 "pointsman: hint \"%s\" overruled: the statement must run on the primary (%s)",
