@@ -212,7 +212,8 @@ static int draw(const struct route_facts *f, const struct want *want, int but, u
 
 /* Loads above this are all the same: far more than any node takes, and the products below fit. */
 #define LOAD_MAX    (1u << 30)
-#define LOAD_MARGIN 4
+#define LOAD_FACTOR 3
+#define LOAD_MARGIN 16
 
 static uint64_t load_of(const struct route_load *load)
 {
@@ -222,8 +223,8 @@ static uint64_t load_of(const struct route_load *load)
 }
 
 /*
- * Does b have so much less to do than a, each for its share, that a's draw is overruled? More
- * than twice as much and a little more: what differs less is chance, and to follow it would give
+ * Does b have so much less to do than a, each for its share, that a's draw is overruled? Less
+ * than a third, and by more than a few: what differs less is chance, and to follow it would give
  * whichever replica the scheduler favours for a moment more and more of the work.
  */
 static bool is_much_less_loaded(const struct route_facts *f, const struct want *want, int a,
@@ -234,7 +235,8 @@ static bool is_much_less_loaded(const struct route_facts *f, const struct want *
 	if (f->loads == NULL)
 		return false;
 	/* load / share, multiplied out: at most 32 bits times 31. */
-	return (2 * load_of(&f->loads[b]) + LOAD_MARGIN) * share_of(f, &nodes[a], want) <
+	return (LOAD_FACTOR * load_of(&f->loads[b]) + LOAD_MARGIN) *
+		       share_of(f, &nodes[a], want) <
 	       load_of(&f->loads[a]) * share_of(f, &nodes[b], want);
 }
 
