@@ -29,13 +29,10 @@ typedef void (*cancel_done)(void *context);
 /*
  * Asks the server's node to cancel what it runs. Only for a lent server. When one is under way to
  * it already, that one serves both. `done` may be NULL. The callback may come after the server
- * itself is gone; cancel_forget() prevents it.
+ * itself is gone.
  */
 void cancel_forward(struct server *server, enum cancel_reason reason, cancel_done done,
 		    void *context);
-
-/* Nobody with this context wants to hear of the end any more. */
-void cancel_forget(struct server *server, void *context);
 
 /* The server is closing: its cancels go on alone. */
 void cancel_orphan_all(struct server *server);

@@ -179,9 +179,6 @@ void pool_pause(struct pool *pool, bool pause);
 /* Closes everything of it now: lent servers are lost to their users, waiters fail. */
 void pool_kill(struct pool *pool, const char *why);
 
-/* How long its first waiter has waited; 0: nobody waits. */
-usec pool_max_wait(const struct pool *pool);
-
 /* Servers of this worker that are not closed. */
 size_t pool_server_count(const struct pool *pool);
 

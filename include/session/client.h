@@ -179,10 +179,6 @@ bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
 
 extern const struct server_user client_as_server_user;
 
-/* Takes the bytes of a request to the server and notes what replies are due. false without
- * memory. */
-bool relay_send(struct request *request);
-
 /* Bytes of the client that go to the server as they are; a server that does not take them stops
  * the client. */
 void relay_client_bytes(struct client *client, const uint8_t *data, size_t length);

@@ -194,24 +194,6 @@ void cancel_forward(struct server *server, enum cancel_reason reason, cancel_don
 		done(context);
 }
 
-static void forget_in(struct cancel *cancel, void *context)
-{
-	LIST_EACH_SAFE (&cancel->listeners, node) {
-		struct listener *listener = LIST_ENTRY(node, struct listener, node);
-
-		if (listener->context != context)
-			continue;
-		list_remove(&cancel->listeners, node);
-		free(listener);
-	}
-}
-
-void cancel_forget(struct server *server, void *context)
-{
-	LIST_EACH (&server->cancels, node)
-		forget_in(LIST_ENTRY(node, struct cancel, node), context);
-}
-
 void cancel_orphan_all(struct server *server)
 {
 	struct list_node *node;

@@ -731,13 +731,6 @@ void pool_kill(struct pool *pool, const char *why)
 		close_all_in(pool, (enum server_state)state, why);
 }
 
-usec pool_max_wait(const struct pool *pool)
-{
-	struct list_node *first = list_first(&pool->waiters);
-
-	return first ? clock_now() - LIST_ENTRY(first, struct pool_waiter, node)->since : 0;
-}
-
 size_t pool_server_count(const struct pool *pool)
 {
 	size_t count = 0;

@@ -1,6 +1,6 @@
 /*
- * A session's hold on a server: when it is given back, and how. pool_return() and pool_discard()
- * are called from here only.
+ * A session's hold on a server: when it is given back, and how. pool_return() is called from here
+ * only; a server that cannot be trusted any more is discarded by whoever sees that.
  */
 #include "session/client.h"
 #include "wire/message.h"

@@ -313,7 +313,9 @@ static bool send_op(struct outgoing *out, struct op *op)
 	}
 }
 
-bool relay_send(struct request *request)
+/* Takes the bytes of a request to the server and notes what replies are due. false without
+ * memory. */
+static bool send_request(struct request *request)
 {
 	struct client *client = request->client;
 	struct outgoing out = { .client = client,
@@ -406,7 +408,7 @@ enum stage_result stage_relay(struct request *request)
 		client_welcome(client);
 		return STAGE_NEXT;
 	}
-	if (!relay_send(request)) {
+	if (!send_request(request)) {
 		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
 		return STAGE_CLOSE;
 	}
