@@ -113,6 +113,7 @@ struct config {
 	enum route_no_replica on_no_replica;
 
 	int max_client_conn;
+	int max_login_conn;          /* connections that have not logged in yet */
 	int max_user_connections;    /* servers of one user, each node apart; 0: no limit */
 	int max_prepared_statements; /* per server connection */
 	bool strict_hints;

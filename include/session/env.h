@@ -29,6 +29,7 @@
 
 struct session_limits {
 	enum auth_type auth;
+	size_t max_logins; /* on this worker, not authenticated yet; one more ends the oldest */
 	usec query_wait_timeout; /* in the queue for a server; 0: none, as below */
 	usec query_timeout;
 	usec idle_transaction_timeout;

@@ -164,6 +164,10 @@ static const struct option options[] = {
 	{ ROOT_OPTION(max_client_conn), .type = OPTION_INT, BOUNDS(1, MANY),
 	  .default_value = "1000",
 	  .description = "Client connections." },
+	{ ROOT_OPTION(max_login_conn), .type = OPTION_INT, BOUNDS(1, MANY),
+	  .default_value = "1000",
+	  .description = "Connections that have not logged in yet; one more ends the oldest of "
+			 "them." },
 	{ ROOT_OPTION(max_user_connections), .type = OPTION_INT, BOUNDS(0, MANY),
 	  .default_value = "0",
 	  .description = "Servers of one user, each node apart; 0: no limit." },

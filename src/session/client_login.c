@@ -10,13 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/password.h"
 #include "auth/scram.h"
-#include "auth/userlist.h"
 #include "base/bytes.h"
-#include "base/panic.h"
-#include "base/random.h"
 #include "session/client.h"
+#include "session/login_private.h"
 #include "wire/build.h"
 #include "wire/cursor.h"
 #include "wire/frame.h"
@@ -27,34 +24,6 @@
 #define OPTION_MAX   1024
 #define NEWEST_MINOR 0
 
-enum login_state {
-	LOGIN_STARTUP,    /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
-	LOGIN_PASSWORD,   /* PasswordMessage: in clear text or MD5 */
-	LOGIN_SASL_BEGIN, /* SASLInitialResponse */
-	LOGIN_SASL,       /* SASLResponse */
-};
-
-struct client_login {
-	struct list_node node; /* in env->logins */
-	struct session_env *env;
-	struct conn *conn;
-	enum login_state state;
-	bool had_ssl_request;
-	bool had_gss_request;
-	bool is_counted; /* against max_client_conn */
-	bool is_console; /* wants the admin console */
-	char *user;
-	char *database;
-	const struct session_database *entry; /* NULL: there is none of this name */
-	struct settings *startup;
-	struct hints hints;
-	uint8_t salt[4];
-	struct scram_server *scram;
-	usec began_at;
-	char host[46];
-	int port;
-};
-
 /* --- ends --- */
 
 static void free_login(struct client_login *login)
@@ -62,8 +31,6 @@ static void free_login(struct client_login *login)
 	struct session_env *env = login->env;
 
 	list_remove(&env->logins, &login->node);
-	if (login->is_counted)
-		env->ops->client_left(env->context);
 	scram_server_destroy(&login->scram);
 	settings_unref(&login->startup);
 	free(login->user);
@@ -77,25 +44,26 @@ static void drop(struct client_login *login)
 	free_login(login);
 }
 
-static void reject(struct client_login *login, const char *sqlstate, const char *message)
+void login_reject(struct client_login *login, const char *sqlstate, const char *reason,
+		  const char *message)
 {
 	struct log_ctx ctx = { .kind = "login",
 			       .user = login->user,
 			       .database = login->database };
+	char detail[64];
 
-	log_info(&ctx, "log-in from %s refused: %s (%s)", login->host, message, sqlstate);
-	build_error(conn_out(login->conn), "FATAL", sqlstate, message, NULL, NULL);
+	log_info(&ctx, "log-in from %s refused: %s (%s%s%s)", login->host, message, sqlstate,
+		 reason ? ", " : "", reason ? reason : "");
+	snprintf(detail, sizeof(detail), "reason: %s", reason ? reason : "");
+	build_error(conn_out(login->conn), "FATAL", sqlstate, message, reason ? detail : NULL,
+		    NULL);
 	conn_finish(&login->conn, LINGER);
 	free_login(login);
 }
 
-static void reject_password(struct client_login *login)
+static void reject(struct client_login *login, const char *sqlstate, const char *message)
 {
-	char message[160];
-
-	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"",
-		 login->user);
-	reject(login, "28P01", message);
+	login_reject(login, sqlstate, NULL, message);
 }
 
 /* --- authenticated --- */
@@ -110,8 +78,14 @@ static void begin_session(struct client_login *login)
 					.port = login->port,
 					.connected_at = login->began_at };
 
+	if (!env->ops->admit_client(env->context)) {
+		login_reject(login, "53300", "max_client_conn",
+			     "pointsman: no more connections allowed (max_client_conn)");
+		return;
+	}
 	params.identity = database ? session_identity_get(env, database, login->user) : NULL;
 	if (!params.identity) {
+		env->ops->client_left(env->context);
 		reject(login, "53200", "pointsman: out of memory");
 		return;
 	}
@@ -119,7 +93,6 @@ static void begin_session(struct client_login *login)
 	build_auth_request(conn_out(login->conn), AUTH_REQ_OK, NULL, 0);
 	login->conn = NULL;
 	login->startup = NULL;
-	login->is_counted = false;
 	client_create(env, &params);
 	free_login(login);
 }
@@ -141,7 +114,7 @@ static void begin_console(struct client_login *login)
 }
 
 /* What there is to say about the database is said only to who has proved who he is. */
-static void accept_login(struct client_login *login)
+void login_accept(struct client_login *login)
 {
 	char message[160];
 
@@ -161,129 +134,6 @@ static void accept_login(struct client_login *login)
 	} else {
 		begin_session(login);
 	}
-}
-
-/* --- authentication --- */
-
-static const char *secret_of(const struct client_login *login)
-{
-	return login->env->ops->secret(login->env->context, login->user);
-}
-
-static void ask(struct client_login *login, enum login_state next, uint32_t code,
-		const void *data, size_t length)
-{
-	login->state = next;
-	build_auth_request(conn_out(login->conn), code, data, length);
-	conn_flush(login->conn);
-}
-
-static void ask_scram(struct client_login *login)
-{
-	static const char mechanisms[] =
-		SCRAM_MECHANISM "\0"; /* a list, ended by an empty name */
-
-	ask(login, LOGIN_SASL_BEGIN, AUTH_REQ_SASL, mechanisms, sizeof(mechanisms));
-}
-
-/*
- * As in PostgreSQL: with `md5`, a user whose secret is a SCRAM one logs in by SCRAM; an unknown
- * user is asked the same as a known one.
- */
-static void begin_authentication(struct client_login *login)
-{
-	struct session_env *env = login->env;
-	const char *secret;
-
-	switch (env->limits.auth) {
-	case AUTH_TRUST:
-		if (env->ops->is_known_user(env->context, login->user))
-			accept_login(login);
-		else
-			reject_password(login);
-		return;
-	case AUTH_PASSWORD: ask(login, LOGIN_PASSWORD, AUTH_REQ_PASSWORD, NULL, 0); return;
-	case AUTH_MD5:
-		secret = secret_of(login);
-		if (secret && secret_kind_of(secret) == SECRET_SCRAM) {
-			ask_scram(login);
-			return;
-		}
-		random_secret(login->salt, sizeof(login->salt));
-		ask(login, LOGIN_PASSWORD, AUTH_REQ_MD5, login->salt, sizeof(login->salt));
-		return;
-	case AUTH_SCRAM: ask_scram(login); return;
-	}
-	UNREACHABLE();
-}
-
-static void take_password(struct client_login *login, const struct frame *frame)
-{
-	struct cursor c;
-	const char *password;
-	const char *secret = secret_of(login);
-	bool is_right;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	password = cursor_string(&c);
-	if (!cursor_done(&c)) {
-		reject(login, "08P01", "invalid password packet");
-		return;
-	}
-	if (login->env->limits.auth == AUTH_MD5)
-		is_right = password_md5_check(secret, login->user, login->salt, password);
-	else
-		is_right = password_plain_check(secret, login->user, password);
-	if (is_right)
-		accept_login(login);
-	else
-		reject_password(login);
-}
-
-static void step_scram(struct client_login *login, const uint8_t *message, size_t length)
-{
-	struct bytes reply = { 0 };
-	const char *error = NULL;
-	enum scram_result result =
-		scram_server_step(login->scram, message, length, &reply, &error);
-	struct bytes *out = conn_out(login->conn);
-
-	if (result == SCRAM_CONTINUE || result == SCRAM_DONE)
-		build_auth_request(
-			out, result == SCRAM_DONE ? AUTH_REQ_SASL_FINAL : AUTH_REQ_SASL_CONTINUE,
-			bytes_begin(&reply), bytes_length(&reply));
-	bytes_free(&reply);
-	login->state = LOGIN_SASL;
-	switch (result) {
-	case SCRAM_CONTINUE: conn_flush(login->conn); break;
-	case SCRAM_DONE: accept_login(login); break;
-	case SCRAM_WRONG: reject_password(login); break;
-	case SCRAM_BAD: reject(login, "08P01", error ? error : "malformed SCRAM message"); break;
-	}
-}
-
-static void take_sasl_begin(struct client_login *login, const struct frame *frame)
-{
-	struct cursor c;
-	const char *mechanism;
-	uint32_t length;
-	const uint8_t *data;
-
-	cursor_init(&c, frame->body, frame->body_length);
-	mechanism = cursor_string(&c);
-	length = cursor_u32(&c);
-	data = cursor_bytes(&c, length == UINT32_MAX ? 0 : length);
-	if (!cursor_done(&c) || length == UINT32_MAX || strcmp(mechanism, SCRAM_MECHANISM) != 0) {
-		reject(login, "08P01",
-		       "client selected an invalid SASL authentication mechanism");
-		return;
-	}
-	login->scram = scram_server_create(login->user, secret_of(login));
-	if (!login->scram) {
-		reject(login, "53200", "pointsman: out of memory");
-		return;
-	}
-	step_scram(login, data, length);
 }
 
 /* --- StartupMessage --- */
@@ -415,16 +265,8 @@ static void take_startup(struct client_login *login, const struct startup *start
 		reject(login, "57P01", "pointsman: shutting down");
 		return;
 	}
-	if (!login->is_console) {
-		if (!env->ops->admit_client(env->context)) {
-			reject(login, "53300",
-			       "pointsman: no more connections allowed (max_client_conn)");
-			return;
-		}
-		login->is_counted = true;
-	}
 	if (take_settings(login, startup))
-		begin_authentication(login);
+		login_authenticate(login);
 }
 
 /* --- packets --- */
@@ -511,12 +353,7 @@ static size_t take_message(struct client_login *login, const uint8_t *data, size
 	}
 	if (result == FRAME_NEED_MORE || !frame_is_whole(&frame))
 		return 0;
-	switch (login->state) {
-	case LOGIN_PASSWORD: take_password(login, &frame); break;
-	case LOGIN_SASL_BEGIN: take_sasl_begin(login, &frame); break;
-	case LOGIN_SASL: step_scram(login, frame.body, frame.body_length); break;
-	case LOGIN_STARTUP: UNREACHABLE();
-	}
+	login_take_proof(login, &frame);
 	return frame_size(&frame);
 }
 
@@ -542,6 +379,20 @@ static const struct conn_handler login_handler = { on_data, NULL, on_closed, NUL
 
 /* --- beginning and time --- */
 
+/*
+ * Whoever has proved nothing yet counts against a limit of his own, so that strangers cannot use
+ * up max_client_conn (R-10); and when that is reached, the one who has taken longest makes room:
+ * an honest log-in is over in no time.
+ */
+static void make_room(struct session_env *env)
+{
+	while (env->logins.count > env->limits.max_logins)
+		login_reject(LIST_ENTRY(list_first(&env->logins), struct client_login, node),
+			     "53300", "max_login_conn",
+			     "pointsman: too many connections that have not logged in "
+			     "(max_login_conn)");
+}
+
 void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
 			socklen_t length)
 {
@@ -563,6 +414,7 @@ void client_login_begin(struct session_env *env, int fd, const struct sockaddr *
 		return;
 	}
 	list_push_back(&env->logins, &login->node);
+	make_room(env);
 }
 
 void client_login_tick(struct session_env *env, usec now)

@@ -87,6 +87,15 @@ static struct conn_tcp_options tcp_options(const struct config *config)
 	};
 }
 
+/* This worker's part of a limit that all have together: rounded up, so that each has something.
+ */
+static size_t share_of(const struct worker *worker, int limit)
+{
+	int n = fleet_worker_count(worker->fleet);
+
+	return (size_t)((limit + n - 1) / n);
+}
+
 static void configure_limits(struct worker *worker)
 {
 	const struct config *config = worker->snapshot->config;
@@ -94,6 +103,7 @@ static void configure_limits(struct worker *worker)
 
 	worker->env.limits = (struct session_limits){
 		.auth = config->auth.type,
+		.max_logins = share_of(worker, config->max_login_conn),
 		.query_wait_timeout = config->query_wait_timeout,
 		.query_timeout = config->query_timeout,
 		.idle_transaction_timeout = config->idle_transaction_timeout,

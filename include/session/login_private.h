@@ -1,0 +1,58 @@
+#ifndef POINTSMAN_SESSION_LOGIN_PRIVATE_H
+#define POINTSMAN_SESSION_LOGIN_PRIVATE_H
+
+#include "auth/scram.h"
+#include "session/env.h"
+#include "sql/hint.h"
+#include "wire/frame.h"
+
+/* What client_login.c and client_auth.c share with each other and with nobody else. */
+
+enum login_state {
+	LOGIN_STARTUP,    /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
+	LOGIN_PASSWORD,   /* PasswordMessage: in clear text or MD5 */
+	LOGIN_SASL_BEGIN, /* SASLInitialResponse */
+	LOGIN_SASL,       /* SASLResponse */
+};
+
+struct client_login {
+	struct list_node node; /* in env->logins, in order of arrival */
+	struct session_env *env;
+	struct conn *conn;
+	enum login_state state;
+	bool had_ssl_request;
+	bool had_gss_request;
+	bool is_console; /* wants the admin console */
+	char *user;
+	char *database;
+	const struct session_database *entry; /* NULL: there is none of this name */
+	struct settings *startup;
+	struct hints hints;
+	uint8_t salt[4];
+	struct scram_server *scram;
+	usec began_at;
+	char host[46];
+	int port;
+};
+
+/* --- client_login.c --- */
+
+/* He is who he says: begins the session, or says why there can be none. The login is gone. */
+void login_accept(struct client_login *login);
+
+/*
+ * Ends the log-in with a FATAL error; `reason` is one word for its DETAIL and for the log, NULL:
+ * none. The login is gone.
+ */
+void login_reject(struct client_login *login, const char *sqlstate, const char *reason,
+		  const char *message);
+
+/* --- client_auth.c --- */
+
+/* The StartupMessage has been taken: asks for a proof, or needs none. The login may be gone. */
+void login_authenticate(struct client_login *login);
+
+/* A whole message of type 'p', in one of the states that wait for one. The login may be gone. */
+void login_take_proof(struct client_login *login, const struct frame *frame);
+
+#endif
