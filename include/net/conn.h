@@ -115,6 +115,8 @@ bool conn_attach(struct conn *conn, struct loop *loop);
 int conn_fd(const struct conn *conn);
 uint64_t conn_bytes_in(const struct conn *conn);
 uint64_t conn_bytes_out(const struct conn *conn);
+/* Gives back the memory of buffers that are empty: for a connection that has nothing to do. */
+void conn_trim(struct conn *conn);
 /* Heap held by it and its buffers. */
 size_t conn_memory(const struct conn *conn);
 

@@ -1,8 +1,8 @@
 /*
  * Stream sockets on a loop; see net/conn.h for the contract. One thread at a time owns a
  * connection. There is one function for each way a connection can change: deliver() is the only
- * caller of on_data(), fail() the only beginning of the end, update_read() the only place that
- * registers for reading.
+ * caller of on_data(), fail() the only beginning of the end, update_events() the only place that
+ * registers with libevent.
  */
 #include "net/conn.h"
 
@@ -35,36 +35,36 @@ struct conn {
 	const struct conn_handler *handler;
 	void *context;
 
-	struct event read_event;
-	struct event write_event;
+	/* One for both directions: what it is registered for is `armed`. An idle connection is
+	 * to cost little, and a struct event is large. */
+	struct event event;
 	struct bytes in;  /* offered and not consumed */
 	struct bytes out; /* accepted and not sent */
 
+	short armed; /* EV_READ, EV_WRITE; 0: not registered */
 	bool is_connecting;
 	bool is_paused;
-	bool is_read_armed;
-	bool is_write_armed;
-	bool is_drain_due; /* on_drained() is owed once `out` is empty */
-	bool has_failed;   /* on_closed() is owed or was called */
+	bool is_redelivery_due; /* kept bytes are to be offered again */
+	bool is_drain_due;      /* on_drained() is owed once `out` is empty */
+	bool has_failed;        /* on_closed() is owed or was called */
 	bool is_destroyed;
 	bool is_finishing;
 	enum conn_end end;
 	int error;
 
-	usec linger_until;
+	usec deadline; /* of connecting, of finishing; 0: none */
 	size_t linger_read;
 	uint64_t total_in;
 	uint64_t total_out;
-	struct loop_deferred failure; /* calls report_failure() */
-	struct loop_deferred redelivery;
+	struct loop_deferred catching_up; /* calls catch_up() */
 	struct list_node paused_node;
 };
 
 /* This thread's paused connections, for conn_check_paused(). */
 static _Thread_local struct list paused;
 
-static void on_readable(evutil_socket_t fd, short what, void *context);
-static void on_writable(evutil_socket_t fd, short what, void *context);
+static void on_event(evutil_socket_t fd, short what, void *context);
+static void redeliver(struct conn *conn);
 
 /* --- registration --- */
 
@@ -78,45 +78,62 @@ static void watch_paused(struct conn *conn, bool watch)
 		list_remove(&paused, &conn->paused_node);
 }
 
-/* Makes the registration for reading what the flags say. */
-static void update_read(struct conn *conn)
+/* What it should be registered for, by its flags. */
+static short wanted_events(const struct conn *conn)
 {
-	bool want = conn->loop && !conn->is_paused && !conn->has_failed && !conn->is_destroyed &&
-		    !conn->is_connecting;
+	short wanted = 0;
 
-	if (want != conn->is_read_armed) {
-		if (want)
-			event_add(&conn->read_event, NULL);
-		else
-			event_del(&conn->read_event);
-		conn->is_read_armed = want;
+	if (!conn->loop || conn->has_failed || conn->is_destroyed)
+		return 0;
+	if (conn->is_connecting)
+		return EV_WRITE;
+	if (!conn->is_paused && !conn->is_redelivery_due)
+		wanted |= EV_READ;
+	if (bytes_length(&conn->out) > 0)
+		wanted |= EV_WRITE;
+	return wanted;
+}
+
+static void disarm(struct conn *conn)
+{
+	if (conn->armed)
+		event_del(&conn->event);
+	conn->armed = 0;
+}
+
+static void arm(struct conn *conn, short wanted)
+{
+	usec left = conn->deadline - clock_now();
+	struct timeval limit = { left / USEC_PER_SEC, left % USEC_PER_SEC };
+
+	if (left <= 0)
+		limit = (struct timeval){ 0, 1 };
+	event_assign(&conn->event, loop_base(conn->loop), conn->fd, (short)(wanted | EV_PERSIST),
+		     on_event, conn);
+	event_add(&conn->event, conn->deadline ? &limit : NULL);
+	conn->armed = wanted;
+}
+
+/* Makes the registration what the flags say. */
+static void update_events(struct conn *conn)
+{
+	short wanted = wanted_events(conn);
+
+	if (wanted != conn->armed) {
+		disarm(conn);
+		if (wanted)
+			arm(conn, wanted);
 	}
 	watch_paused(conn,
 		     conn->loop && conn->is_paused && !conn->has_failed && !conn->is_destroyed);
-}
-
-static void update_write(struct conn *conn)
-{
-	bool want = conn->loop && bytes_length(&conn->out) > 0 && !conn->has_failed &&
-		    !conn->is_destroyed && !conn->is_connecting;
-
-	if (want == conn->is_write_armed)
-		return;
-	if (want)
-		event_add(&conn->write_event, NULL);
-	else
-		event_del(&conn->write_event);
-	conn->is_write_armed = want;
 }
 
 /* --- the end --- */
 
 static void read_the_rest(struct conn *conn);
 
-static void report_failure(void *context)
+static void report_failure(struct conn *conn)
 {
-	struct conn *conn = context;
-
 	if (conn->is_finishing) {
 		conn_destroy(&conn);
 		return;
@@ -124,6 +141,21 @@ static void report_failure(void *context)
 	read_the_rest(conn);
 	if (!conn->is_destroyed)
 		conn->handler->on_closed(conn->context, conn->end, conn->error);
+}
+
+/* What was put off: kept bytes are offered, then a failure is reported. */
+static void catch_up(void *context)
+{
+	struct conn *conn = context;
+
+	if (!conn->is_redelivery_due) {
+		report_failure(conn);
+		return;
+	}
+	conn->is_redelivery_due = false;
+	if (conn->has_failed)
+		loop_defer(conn->loop, &conn->catching_up, catch_up, conn);
+	redeliver(conn);
 }
 
 /* Notes that the connection is over; its user hears of it from the loop. */
@@ -134,11 +166,8 @@ static void fail(struct conn *conn, enum conn_end end, int error)
 	conn->has_failed = true;
 	conn->end = end;
 	conn->error = error;
-	update_read(conn);
-	update_write(conn);
-	if (conn->is_connecting)
-		event_del(&conn->write_event);
-	loop_defer(conn->loop, &conn->failure, report_failure, conn);
+	update_events(conn);
+	loop_defer(conn->loop, &conn->catching_up, catch_up, conn);
 }
 
 /* --- input --- */
@@ -240,23 +269,14 @@ static void read_the_rest(struct conn *conn)
 static void linger_on(struct conn *conn, size_t length)
 {
 	conn->linger_read += length;
-	if (conn->linger_read > LINGER_READ_MAX || clock_now() > conn->linger_until)
+	if (conn->linger_read > LINGER_READ_MAX || clock_now() > conn->deadline)
 		conn_destroy(&conn);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+static void on_readable(struct conn *conn)
 {
-	struct conn *conn = context;
-	ssize_t got;
+	ssize_t got = receive(conn);
 
-	(void)fd;
-	if (conn->is_destroyed || conn->has_failed)
-		return;
-	if (what & EV_TIMEOUT) {
-		conn_destroy(&conn); /* only a finishing one has a time-out */
-		return;
-	}
-	got = receive(conn);
 	if (got == -1) {
 		if (errno != EAGAIN && errno != EWOULDBLOCK)
 			fail(conn, CONN_END_ERROR, errno);
@@ -269,21 +289,33 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-static void redeliver(void *context)
+static void redeliver(struct conn *conn)
 {
-	struct conn *conn = context;
-
 	if (!may_offer(conn))
 		return;
 	deliver_kept(conn);
 	if (!conn->is_destroyed)
-		update_read(conn);
+		update_events(conn);
+}
+
+/* Offers kept bytes from the loop, and reads no more before. */
+static void defer_redelivery(struct conn *conn)
+{
+	conn->is_redelivery_due = true;
+	loop_defer(conn->loop, &conn->catching_up, catch_up, conn);
+}
+
+static void cancel_redelivery(struct conn *conn)
+{
+	conn->is_redelivery_due = false;
+	if (!conn->has_failed)
+		loop_defer_cancel(conn->loop, &conn->catching_up);
 }
 
 void conn_pause(struct conn *conn)
 {
 	conn->is_paused = true;
-	update_read(conn);
+	update_events(conn);
 }
 
 void conn_resume(struct conn *conn)
@@ -292,9 +324,8 @@ void conn_resume(struct conn *conn)
 		return;
 	conn->is_paused = false;
 	if (bytes_length(&conn->in) > 0 && conn->loop)
-		loop_defer(conn->loop, &conn->redelivery, redeliver, conn);
-	else
-		update_read(conn);
+		defer_redelivery(conn);
+	update_events(conn);
 }
 
 bool conn_is_paused(const struct conn *conn)
@@ -395,13 +426,13 @@ void conn_flush(struct conn *conn)
 		fail(conn, CONN_END_ERROR, ENOMEM);
 		return;
 	}
-	if (length > 0 && !conn->is_write_armed)
+	if (length > 0 && !(conn->armed & EV_WRITE))
 		bytes_consume(&conn->out, transmit(conn, bytes_begin(&conn->out), length));
 	if (bytes_length(&conn->out) > 0)
 		conn->is_drain_due = true;
 	else if (conn->out.capacity > IDLE_CAPACITY_MAX)
 		bytes_free(&conn->out);
-	update_write(conn);
+	update_events(conn);
 }
 
 void conn_send(struct conn *conn, const void *data, size_t length)
@@ -419,7 +450,7 @@ void conn_send(struct conn *conn, const void *data, size_t length)
 	if (sent < length) {
 		conn_queue(conn, (const uint8_t *)data + sent, length - sent);
 		conn->is_drain_due = true;
-		update_write(conn);
+		update_events(conn);
 	}
 }
 
@@ -455,29 +486,19 @@ static void on_connect_result(struct conn *conn, short what)
 		return;
 	}
 	conn->is_connecting = false;
-	event_del(&conn->write_event);
-	event_assign(&conn->write_event, loop_base(conn->loop), conn->fd, EV_WRITE | EV_PERSIST,
-		     on_writable, conn);
-	update_read(conn);
+	conn->deadline = 0;
+	disarm(conn);
+	update_events(conn);
 	conn->handler->on_connected(conn->context);
 	if (!conn->is_destroyed)
 		conn_flush(conn);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *context)
+static void on_writable(struct conn *conn)
 {
-	struct conn *conn = context;
-
-	(void)fd;
-	if (conn->is_destroyed || conn->has_failed)
-		return;
-	if (conn->is_connecting) {
-		on_connect_result(conn, what);
-		return;
-	}
 	bytes_consume(&conn->out,
 		      transmit(conn, bytes_begin(&conn->out), bytes_length(&conn->out)));
-	update_write(conn);
+	update_events(conn);
 	if (conn->has_failed || bytes_length(&conn->out) > 0)
 		return;
 	shrink(&conn->out);
@@ -490,16 +511,29 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* --- life --- */
-
-static void assign_events(struct conn *conn)
+static void on_event(evutil_socket_t fd, short what, void *context)
 {
-	struct event_base *base = loop_base(conn->loop);
+	struct conn *conn = context;
 
-	event_assign(&conn->read_event, base, conn->fd, EV_READ | EV_PERSIST, on_readable, conn);
-	event_assign(&conn->write_event, base, conn->fd, EV_WRITE | EV_PERSIST, on_writable,
-		     conn);
+	(void)fd;
+	if (conn->is_destroyed || conn->has_failed)
+		return;
+	if (conn->is_connecting) {
+		on_connect_result(conn, what);
+		return;
+	}
+	if (what & EV_TIMEOUT) {
+		conn_destroy(&conn); /* only a finishing one has a time-out */
+		return;
+	}
+	if (what & EV_WRITE)
+		on_writable(conn);
+	/* Writing may have ended it, or stopped its reading. */
+	if (what & conn->armed & EV_READ)
+		on_readable(conn);
 }
+
+/* --- life --- */
 
 static struct conn *allocate(struct loop *loop, int fd, const struct conn_handler *handler,
 			     void *context)
@@ -512,7 +546,6 @@ static struct conn *allocate(struct loop *loop, int fd, const struct conn_handle
 	conn->fd = fd;
 	conn->handler = handler;
 	conn->context = context;
-	assign_events(conn);
 	return conn;
 }
 
@@ -522,7 +555,7 @@ struct conn *conn_create(struct loop *loop, int fd, const struct conn_handler *h
 	struct conn *conn = allocate(loop, fd, handler, context);
 
 	if (conn)
-		update_read(conn);
+		update_events(conn);
 	return conn;
 }
 
@@ -540,7 +573,6 @@ static bool begin_connect(int fd, const struct sockaddr *address, socklen_t leng
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
 			  usec timeout, const struct conn_handler *handler, void *context)
 {
-	struct timeval limit = { timeout / USEC_PER_SEC, timeout % USEC_PER_SEC };
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct conn *conn;
 
@@ -554,9 +586,8 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
 		goto out;
 	}
 	conn->is_connecting = true;
-	event_del(&conn->write_event);
-	event_assign(&conn->write_event, loop_base(loop), fd, EV_WRITE, on_writable, conn);
-	event_add(&conn->write_event, timeout > 0 ? &limit : NULL);
+	conn->deadline = timeout > 0 ? clock_now() + timeout : 0;
+	update_events(conn);
 	return conn;
 out : {
 	int saved = errno;
@@ -577,12 +608,7 @@ void conn_destroy(struct conn **conn_pointer)
 		return;
 	loop = conn->loop;
 	conn->is_destroyed = true;
-	if (conn->is_connecting)
-		event_del(&conn->write_event);
-	update_read(conn);
-	update_write(conn);
-	if (loop && conn->is_finishing)
-		event_del(&conn->read_event); /* its time-out */
+	update_events(conn);
 	close(conn->fd);
 	bytes_free(&conn->in);
 	bytes_free(&conn->out);
@@ -590,15 +616,13 @@ void conn_destroy(struct conn **conn_pointer)
 		free(conn);
 		return;
 	}
-	loop_defer_cancel(loop, &conn->failure);
-	loop_defer_cancel(loop, &conn->redelivery);
+	loop_defer_cancel(loop, &conn->catching_up);
 	loop_defer_free(loop, conn);
 }
 
 void conn_finish(struct conn **conn_pointer, usec linger)
 {
 	struct conn *conn = *conn_pointer;
-	struct timeval limit = { linger / USEC_PER_SEC, linger % USEC_PER_SEC };
 
 	*conn_pointer = NULL;
 	if (!conn || conn->is_destroyed)
@@ -610,10 +634,10 @@ void conn_finish(struct conn **conn_pointer, usec linger)
 	}
 	conn->is_finishing = true;
 	conn->is_paused = false;
-	loop_defer_cancel(conn->loop, &conn->redelivery);
-	conn->linger_until = clock_now() + linger;
-	update_read(conn);
-	event_add(&conn->read_event, &limit);
+	cancel_redelivery(conn);
+	conn->deadline = clock_now() + linger;
+	disarm(conn);
+	update_events(conn);
 	if (bytes_length(&conn->out) == 0)
 		shut_down_or_go(conn);
 }
@@ -627,13 +651,9 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
 void conn_detach(struct conn *conn)
 {
 	ASSERT(conn->loop && !conn->is_connecting && !conn->is_finishing);
-	if (conn->is_read_armed)
-		event_del(&conn->read_event);
-	if (conn->is_write_armed)
-		event_del(&conn->write_event);
-	conn->is_read_armed = conn->is_write_armed = false;
-	loop_defer_cancel(conn->loop, &conn->failure);
-	loop_defer_cancel(conn->loop, &conn->redelivery);
+	disarm(conn);
+	conn->is_redelivery_due = false;
+	loop_defer_cancel(conn->loop, &conn->catching_up);
 	watch_paused(conn, false);
 	conn->loop = NULL;
 }
@@ -642,16 +662,11 @@ bool conn_attach(struct conn *conn, struct loop *loop)
 {
 	ASSERT(!conn->loop);
 	conn->loop = loop;
-	assign_events(conn);
-	if (conn->has_failed) { /* it had not been reported on the other loop */
-		loop_defer(loop, &conn->failure, report_failure, conn);
-		return true;
-	}
-	update_write(conn);
-	if (!conn->is_paused && bytes_length(&conn->in) > 0)
-		loop_defer(loop, &conn->redelivery, redeliver, conn);
-	else
-		update_read(conn);
+	if (conn->has_failed) /* it had not been reported on the other loop */
+		loop_defer(loop, &conn->catching_up, catch_up, conn);
+	else if (!conn->is_paused && bytes_length(&conn->in) > 0)
+		defer_redelivery(conn);
+	update_events(conn);
 	return true;
 }
 
@@ -670,6 +685,12 @@ uint64_t conn_bytes_in(const struct conn *conn)
 uint64_t conn_bytes_out(const struct conn *conn)
 {
 	return conn->total_out;
+}
+
+void conn_trim(struct conn *conn)
+{
+	if (bytes_length(&conn->out) == 0 && conn->out.capacity > 0 && !conn->out.failed)
+		bytes_free(&conn->out);
 }
 
 size_t conn_memory(const struct conn *conn)

@@ -511,6 +511,7 @@ static void send_welcome(struct client *client, const struct bytes *reports)
 	build_backend_key(out, client->key_pid, client->key_secret);
 	build_ready(out, TXN_IDLE);
 	conn_flush(client->conn);
+	conn_trim(client->conn); /* no later answer of ours is as large */
 }
 
 void client_welcome(struct client *client)
@@ -677,8 +678,13 @@ void client_abandon(struct client *client)
 	client_check_gone(client);
 }
 
+/* Who is idle for this long gives back the buffers that make the next answer cheap. */
+#define TRIM_AFTER USEC_PER_SEC
+
 static void check_idle(struct client *client, const struct session_limits *limits, usec now)
 {
+	if (is_over(client->state_since, TRIM_AFTER, now))
+		conn_trim(client->conn);
 	if (txn_is_open(&client->txn)) {
 		if (is_over(client->state_since, limits->idle_transaction_timeout, now))
 			client_close(client, CLOSE_TIMEOUT, "25P03",
