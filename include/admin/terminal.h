@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "net/conn.h"
+#include "wire/cancel_key.h"
 
 /*
  * One client of the console: the protocol, simple and extended. It does one thing after the
@@ -53,7 +54,7 @@ struct terminal {
 	char *database;
 	char *application_name;
 	uint32_t key_pid;
-	uint32_t key_secret;
+	uint8_t key_secret[CANCEL_SECRET_SHORT]; /* in 3.2, too, where any length is legal */
 	usec began_at;
 	struct log_ctx ctx;
 
@@ -87,7 +88,7 @@ enum right terminal_right(const struct terminal *terminal);
 void terminal_job_done(struct terminal *terminal);
 
 /* Somebody asks to cancel: true when the key is this session's. */
-bool terminal_cancel(struct terminal *terminal, uint32_t pid, uint32_t secret);
+bool terminal_cancel(struct terminal *terminal, const struct cancel_key *key);
 
 /* DEALLOCATE; NULL: all. false: no such name. */
 bool terminal_deallocate(struct terminal *terminal, const char *name);

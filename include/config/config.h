@@ -12,6 +12,7 @@
 #include "pool/mode.h"
 #include "route/route.h"
 #include "sql/hint.h"
+#include "wire/startup.h"
 
 /*
  * The configuration in effect: an immutable snapshot, replaced whole by a reload. Every thread
@@ -132,6 +133,7 @@ struct config {
 	usec shutdown_timeout;
 
 	const char *server_reset_query;
+	enum protocol_version server_protocol; /* the newest that servers are asked for */
 
 	size_t client_buffer;     /* bytes held for one client in one direction */
 	size_t max_parse_bytes;   /* longer statements are not parsed */

@@ -31,7 +31,8 @@ struct pool_limits {
 	usec server_login_retry;     /* between attempts after a failed one */
 	usec server_check_delay;     /* a server idle for longer is looked at before it is lent */
 	usec cancel_wait_timeout;
-	int max_prepared_statements; /* on one server */
+	int max_prepared_statements;   /* on one server */
+	uint8_t server_protocol_minor; /* of protocol 3: the newest that servers are asked for */
 	struct conn_tcp_options tcp;
 	char reset_query[256]; /* "": none */
 };
@@ -106,9 +107,10 @@ struct pool {
 	struct loop_deferred settling;
 	usec retry_at; /* no connecting before; 0: at any time */
 	struct pool_failure
-		failure; /* of the last attempt to connect; message "" when it worked */
-	bool is_paused;  /* nothing is lent */
-	bool is_retired; /* no longer in the configuration: goes when it is empty */
+		failure;      /* of the last attempt to connect; message "" when it worked */
+	bool is_paused;       /* nothing is lent */
+	bool is_protocol_old; /* the node refused a newer protocol: 3.0 until connecting fails */
+	bool is_retired;      /* no longer in the configuration: goes when it is empty */
 };
 
 /* `env` must outlive them. NULL without memory. */

@@ -52,6 +52,11 @@ bool server_login_begin(struct server *server);
  * server_close(). */
 size_t server_login_data(struct server *server, const uint8_t *data, size_t length);
 void server_login_end(struct server *server);
+/*
+ * The log-in ends because the server does not know the protocol version that we asked for: it
+ * said so, or closed without a word. Another attempt is to ask for 3.0.
+ */
+bool server_login_must_ask_older(const struct server *server);
 
 /* --- pool.c --- */
 
@@ -61,6 +66,8 @@ void pool_settle(struct pool *pool);
 void pool_on_state(struct server *server, enum server_state from);
 /* A connection could not be made or the login was refused. */
 void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message);
+/* The node does not know the protocol version that it was asked for: 3.0 is asked for next. */
+void pool_on_protocol_refused(struct pool *pool, const char *message);
 /* A login succeeded. */
 void pool_on_connected(struct pool *pool);
 

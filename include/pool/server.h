@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "net/conn.h"
 #include "pool/settings.h"
+#include "wire/cancel_key.h"
 
 /*
  * One connection to a PostgreSQL server. A worker owns it; it moves to another worker only while
@@ -64,8 +65,8 @@ struct server {
 	socklen_t address_length;
 
 	struct server_login *login; /* while logging in */
-	uint32_t pid;               /* BackendKeyData */
-	uint32_t secret;
+	uint8_t protocol_minor;     /* of 3: asked for, and what the server agreed to */
+	struct cancel_key key;      /* BackendKeyData; without a secret: none came */
 	struct server_report *reports;
 	size_t n_reports;
 
@@ -83,6 +84,7 @@ struct server {
 	bool is_error_tolerated; /* while resetting: in the round trip after a cancel */
 	bool is_reset_wanted;    /* parked: what is due after the cancel */
 	bool is_close_needed;    /* not to be lent again */
+	bool is_hung_up;         /* it was the server that ended the connection */
 	usec connected_at;
 	usec expires_at; /* end of its lifetime */
 	usec lent_at;

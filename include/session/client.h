@@ -11,6 +11,7 @@
 #include "session/request.h"
 #include "session/statement.h"
 #include "session/txn.h"
+#include "wire/cancel_key.h"
 
 /*
  * A client's session, from the end of its log-in to its last byte. One worker's thread. What may
@@ -53,8 +54,9 @@ struct client {
 	enum client_state state;
 	uint64_t id;
 	struct session_identity *identity;
-	uint32_t key_pid;
-	uint32_t key_secret;
+	uint32_t key_pid; /* of its cancel key, unique on this worker: env->keys finds it */
+	uint8_t key_length;
+	uint8_t key_secret[CANCEL_SECRET_LONG];
 	char host[46];
 	int port;
 
@@ -116,6 +118,7 @@ struct client_params {
 	char host[46];
 	int port;
 	usec connected_at;
+	uint16_t minor; /* of protocol 3: decides how long its cancel key is */
 };
 
 /*
@@ -172,8 +175,8 @@ typedef void (*client_cancel_done)(void *context);
  * A CancelRequest has come with this key. true when a session of this worker has it; then
  * done(context) is called once the cancel has been delivered, which may be at once.
  */
-bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
-		   client_cancel_done done, void *context);
+bool client_cancel(struct session_env *env, const struct cancel_key *key, client_cancel_done done,
+		   void *context);
 
 /* --- servers in the hands of a client (src/session/relay_send.c, relay_replies.c) --- */
 

@@ -85,6 +85,7 @@ struct session_identity {
 };
 
 struct session_env;
+struct cancel_key;
 
 struct session_ops {
 	/* The database of this name, made when first asked for; NULL: there is none. */
@@ -102,7 +103,7 @@ struct session_ops {
 	 * looked for on all workers and what it does is cancelled; then the socket is closed,
 	 * which tells the asker that it has been delivered, or that nobody had the key.
 	 */
-	void (*cancel)(void *context, uint32_t pid, uint32_t secret, struct conn *conn);
+	void (*cancel)(void *context, const struct cancel_key *key, struct conn *conn);
 	/* A client of database `pointsman` or `pgbouncer`, authenticated: takes the connection
 	 * over. */
 	void (*admin)(void *context, struct conn *conn, const char *user, const char *database,
@@ -135,7 +136,7 @@ struct session_env {
 	struct list logins;        /* struct client_login */
 	struct list clients;       /* struct client */
 	struct list databases;     /* struct session_database */
-	struct strmap *keys;       /* cancel key to struct client */
+	struct strmap *keys;       /* the number in a cancel key to struct client */
 	struct strmap *identities; /* "database\0user" to struct session_identity */
 	struct strmap *welcomes;   /* what clients are told at login, see client_welcome.c */
 	struct statement_cache *statements;

@@ -31,6 +31,7 @@ struct client_login {
 	uint8_t salt[4];
 	struct scram_server *scram;
 	usec began_at;
+	uint16_t minor; /* of protocol 3, as agreed */
 	char host[46];
 	int port;
 };

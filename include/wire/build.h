@@ -31,7 +31,7 @@ void build_raw(struct bytes *out, const void *data, size_t length);
 /* --- backend messages --- */
 
 void build_auth_request(struct bytes *out, uint32_t code, const void *data, size_t length);
-void build_backend_key(struct bytes *out, uint32_t pid, uint32_t secret);
+void build_backend_key(struct bytes *out, uint32_t pid, const void *secret, size_t length);
 void build_parameter_status(struct bytes *out, const char *name, const char *value);
 void build_ready(struct bytes *out, uint8_t txn_status);
 void build_command_complete(struct bytes *out, const char *tag);
@@ -82,7 +82,7 @@ void build_password(struct bytes *out, const char *password); /* PasswordMessage
 void build_sasl_initial(struct bytes *out, const char *mechanism, const void *data,
 			size_t length);
 void build_sasl_response(struct bytes *out, const void *data, size_t length);
-void build_cancel_request(struct bytes *out, uint32_t pid, uint32_t secret);
+void build_cancel_request(struct bytes *out, uint32_t pid, const void *secret, size_t length);
 /* Parse: `types` are n parameter type OIDs in host order. */
 void build_parse(struct bytes *out, const char *name, const char *sql, size_t sql_length,
 		 const uint32_t *types, size_t n_types);

@@ -14,6 +14,23 @@
 #define STARTUP_PACKET_MAX 10004
 #define STARTUP_PARAMS_MAX 128
 
+/*
+ * The newest 3.x that we speak. 3.1 is reserved and was never defined: as PostgreSQL does, it is
+ * taken for what it says, and means what 3.0 means.
+ */
+#define STARTUP_NEWEST_MINOR 2
+
+/* The versions that were ever defined. */
+enum protocol_version {
+	PROTOCOL_3_0,
+	PROTOCOL_3_2, /* PostgreSQL 18: long cancel keys */
+	PROTOCOL_VERSION_COUNT
+};
+
+/* "3.0", "3.2"; and 0, 2. */
+const char *protocol_version_name(enum protocol_version version);
+unsigned protocol_version_minor(enum protocol_version version);
+
 enum startup_kind {
 	STARTUP_NEED_MORE,
 	STARTUP_BAD,            /* a length or a content that cannot be; error_out says which */
@@ -57,6 +74,14 @@ struct startup {
  */
 enum startup_kind startup_parse(const uint8_t *data, size_t length, struct startup *out,
 				const char **error_out);
+
+/*
+ * The minor version that is spoken with who sent this StartupMessage: what was asked for, or the
+ * newest we know. NegotiateProtocolVersion is due when it is less than that, or when there are
+ * protocol options (postmaster.c:ProcessStartupPacket).
+ */
+uint16_t startup_agreed_minor(const struct startup *startup);
+bool startup_needs_negotiation(const struct startup *startup);
 
 /*
  * Takes the next setting out of an `options` string ("-c name=value --name=value -cname=value",

@@ -9,6 +9,7 @@
 #include "net/mailbox.h"
 #include "pool/pool.h"
 #include "session/env.h"
+#include "wire/cancel_key.h"
 #include "worker/snapshot.h"
 
 /*
@@ -33,8 +34,7 @@ enum worker_mail_kind {
  */
 struct cancel_round {
 	struct conn *conn;
-	uint32_t pid;
-	uint32_t secret;
+	struct cancel_key key;
 	int origin;      /* the worker that it came to */
 	int answers_due; /* counted down at the origin */
 };

@@ -188,7 +188,7 @@ static void fill_server(struct socket_row *row, const struct server *server,
 	row->connected_at = server->connected_at;
 	row->request_at = server->lent_at ? server->lent_at : server->connected_at;
 	row->is_close_needed = server->is_close_needed;
-	row->pid = server->pid;
+	row->pid = server->key.pid;
 	row->statements = server_statement_count(server);
 	if (!server->conn)
 		return;

@@ -18,8 +18,7 @@
 #include "wire/message.h"
 #include "wire/startup.h"
 
-#define LINGER       (2 * USEC_PER_SEC)
-#define NEWEST_MINOR 0
+#define LINGER (2 * USEC_PER_SEC)
 
 /* --- the end --- */
 
@@ -180,7 +179,7 @@ static struct terminal *make_terminal(struct console *console)
 	terminal->txn_status = TXN_IDLE;
 	terminal->began_at = clock_now();
 	random_secret(&terminal->key_pid, sizeof(terminal->key_pid));
-	random_secret(&terminal->key_secret, sizeof(terminal->key_secret));
+	random_secret(terminal->key_secret, sizeof(terminal->key_secret));
 	terminal->key_pid = (terminal->key_pid & 0x7fffffff) | 1;
 	terminal->ctx = (struct log_ctx){ .kind = "admin", .id = terminal->id };
 	list_init(&terminal->prepared);
@@ -238,7 +237,8 @@ static void greet(struct terminal *terminal)
 
 	for (size_t i = 0; i < sizeof(reports) / sizeof(reports[0]); i++)
 		build_parameter_status(out, reports[i][0], reports[i][1]);
-	build_backend_key(out, terminal->key_pid, terminal->key_secret);
+	build_backend_key(out, terminal->key_pid, terminal->key_secret,
+			  sizeof(terminal->key_secret));
 	build_ready(out, terminal->txn_status);
 	terminal->state = TERMINAL_READY;
 	conn_flush(terminal->conn);
@@ -280,8 +280,8 @@ static void take_startup(struct terminal *terminal, const struct startup *startu
 		startup->database && startup->database[0] ? startup->database : startup->user;
 	struct bytes *out = conn_out(terminal->conn);
 
-	if (startup->minor > NEWEST_MINOR || startup->n_unknown_pq > 0)
-		build_negotiate_version(out, NEWEST_MINOR, startup->unknown_pq,
+	if (startup_needs_negotiation(startup))
+		build_negotiate_version(out, startup_agreed_minor(startup), startup->unknown_pq,
 					startup->n_unknown_pq);
 	if (!startup->user) {
 		terminal_close(terminal, "28000",
@@ -323,26 +323,24 @@ static void decline_encryption(struct terminal *terminal, bool *had, bool has_mo
 static void take_cancel(struct terminal *terminal, const struct startup *startup)
 {
 	struct console *console = terminal->console;
-	bool is_allowed = terminal->is_allowed && startup->cancel_key_length == 4;
-	const uint8_t *key = startup->cancel_key;
-	uint32_t secret = is_allowed ? (uint32_t)key[0] << 24 | (uint32_t)key[1] << 16 |
-					       (uint32_t)key[2] << 8 | key[3]
-				     : 0;
+	struct cancel_key key;
+	bool is_allowed = terminal->is_allowed &&
+			  cancel_key_set(&key, startup->cancel_pid, startup->cancel_key,
+					 startup->cancel_key_length);
 
 	terminal_close(terminal, NULL, NULL);
 	if (!is_allowed)
 		return;
 	LIST_EACH (&console->terminals, node) {
-		if (terminal_cancel(LIST_ENTRY(node, struct terminal, node), startup->cancel_pid,
-				    secret))
+		if (terminal_cancel(LIST_ENTRY(node, struct terminal, node), &key))
 			return;
 	}
 }
 
-bool terminal_cancel(struct terminal *terminal, uint32_t pid, uint32_t secret)
+bool terminal_cancel(struct terminal *terminal, const struct cancel_key *key)
 {
-	if (terminal->state != TERMINAL_READY || terminal->key_pid != pid ||
-	    terminal->key_secret != secret)
+	if (terminal->state != TERMINAL_READY || terminal->key_pid != key->pid ||
+	    !cancel_secret_is(key, terminal->key_secret, sizeof(terminal->key_secret)))
 		return false;
 	if (terminal->job) {
 		job_fail(terminal->job, "57014", "canceling statement due to user request");
@@ -366,7 +364,7 @@ size_t terminal_take_packet(struct terminal *terminal, const uint8_t *data, size
 	case STARTUP_BAD: terminal_close(terminal, "08P01", error); break;
 	case STARTUP_OTHER_PROTOCOL:
 		terminal_close(terminal, "0A000",
-			       "unsupported frontend protocol: server supports 3.0");
+			       "unsupported frontend protocol: server supports 3.0 to 3.2");
 		break;
 	case STARTUP_SSL:
 		used = startup->size;

@@ -67,6 +67,11 @@ static const char *no_replica_word(int value)
 	return route_no_replica_name((enum route_no_replica)value);
 }
 
+static const char *protocol_word(int value)
+{
+	return protocol_version_name((enum protocol_version)value);
+}
+
 static const struct option_words level_words = { LOG_LEVEL_DEBUG + 1, level_word, NULL, 0 };
 static const struct option_words format_words = { LOG_FORMAT_JSON + 1, format_word, NULL, 0 };
 static const struct option_words auth_words = { AUTH_SCRAM + 1, auth_word, "plain",
@@ -80,6 +85,8 @@ static const struct option_words consistency_words = { CONSISTENCY_STRONG + 1, c
 						       NULL, 0 };
 static const struct option_words no_replica_words = { ROUTE_NO_REPLICA_ERROR + 1, no_replica_word,
 						      NULL, 0 };
+static const struct option_words protocol_words = { PROTOCOL_VERSION_COUNT, protocol_word, NULL,
+						    0 };
 
 /* clang-format off */
 
@@ -227,6 +234,9 @@ static const struct option options[] = {
 	{ ROOT_OPTION(server_reset_query), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
 	  .default_value = "DISCARD ALL",
 	  .description = "Run on a server between two clients in session mode; empty: nothing." },
+	{ ROOT_OPTION(server_protocol), .type = OPTION_ENUM, .words = &protocol_words,
+	  .default_value = "3.2",
+	  .description = "The newest version of the protocol that servers are asked for." },
 
 	/* --- sockets --- */
 	{ ROOT_OPTION(tcp_keepalive), .type = OPTION_BOOL, .default_value = "true",

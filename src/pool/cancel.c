@@ -29,8 +29,7 @@ struct cancel {
 	struct loop *loop;
 	struct conn *conn;
 	struct loop_timer *timer;
-	uint32_t pid;
-	uint32_t secret;
+	struct cancel_key key;
 	bool is_sent;
 	struct list listeners;
 };
@@ -112,7 +111,8 @@ static void on_connected(void *context)
 {
 	struct cancel *cancel = context;
 
-	build_cancel_request(conn_out(cancel->conn), cancel->pid, cancel->secret);
+	build_cancel_request(conn_out(cancel->conn), cancel->key.pid, cancel->key.secret,
+			     cancel->key.length);
 	cancel->is_sent = true;
 	conn_flush(cancel->conn);
 }
@@ -145,15 +145,14 @@ static bool listen_to(struct cancel *cancel, cancel_done done, void *context)
 static struct cancel *begin(struct server *server)
 {
 	struct pool_env *env = server->pool->env;
-	struct cancel *cancel = calloc(1, sizeof(*cancel));
+	struct cancel *cancel = server->key.length > 0 ? calloc(1, sizeof(*cancel)) : NULL;
 
 	if (!cancel)
 		return NULL;
 	list_init(&cancel->listeners);
 	cancel->server = server;
 	cancel->loop = env->loop;
-	cancel->pid = server->pid;
-	cancel->secret = server->secret;
+	cancel->key = server->key;
 	cancel->timer = loop_timer_create(env->loop, on_timeout, cancel);
 	cancel->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
 				    server->address_length, env->limits.cancel_wait_timeout,

@@ -319,10 +319,22 @@ void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char 
 			 message);
 	log_warnx(&ctx, "cannot connect: %s (%s)", message, sqlstate);
 	pool->retry_at = clock_now() + env->limits.server_login_retry;
+	pool->is_protocol_old = false; /* it may come back as a newer server */
 	env->suspect(env->context, &pool->key);
 	/* Servers in use will come back: then the waiters go on waiting for them. */
 	if (!has_hope(pool))
 		fail_waiters(pool, &pool->failure);
+}
+
+/* No failure: whoever waits, waits for the next attempt. */
+void pool_on_protocol_refused(struct pool *pool, const char *message)
+{
+	struct log_ctx ctx = pool_ctx(pool);
+
+	log_info(&ctx, "the node does not know protocol 3.%d (%s): asking it for 3.0",
+		 pool->env->limits.server_protocol_minor, message);
+	pool->is_protocol_old = true;
+	pool_settle(pool);
 }
 
 void pool_on_connected(struct pool *pool)

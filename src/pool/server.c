@@ -407,6 +407,7 @@ static void on_closed(void *context, enum conn_end end, int error)
 	struct server *server = context;
 	char why[160];
 
+	server->is_hung_up = end != CONN_END_TIMEOUT;
 	if (end == CONN_END_EOF)
 		snprintf(why, sizeof(why), "server closed the connection");
 	else if (end == CONN_END_TIMEOUT)
@@ -586,6 +587,7 @@ void server_close_for(struct server *server, const char *sqlstate, const char *w
 	void *user_context = server->user_context;
 	enum server_state from = server->state;
 	struct log_ctx ctx = server_ctx(server);
+	bool is_to_ask_older = from == SERVER_LOGIN && server_login_must_ask_older(server);
 
 	if (from == SERVER_CLOSED)
 		return;
@@ -598,6 +600,8 @@ void server_close_for(struct server *server, const char *sqlstate, const char *w
 	free_parts(server);
 	list_remove(&pool->servers[SERVER_CLOSED], &server->node);
 	loop_defer_free(pool->env->loop, server);
-	if (from == SERVER_CONNECTING || from == SERVER_LOGIN)
+	if (is_to_ask_older)
+		pool_on_protocol_refused(pool, why);
+	else if (from == SERVER_CONNECTING || from == SERVER_LOGIN)
 		pool_on_connect_failed(pool, sqlstate, why);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "pool/pool_private.h"
 #include "wire/build.h"
+#include "wire/cancel_key.h"
 #include "wire/cursor.h"
 #include "wire/error.h"
 #include "wire/frame.h"
@@ -24,6 +25,8 @@ struct server_login {
 	bool is_authenticated; /* AuthenticationOk has come */
 	bool is_scram_proved;  /* and before it, with SCRAM, the server's own proof */
 	bool is_scram_begun;
+	bool is_answered; /* the server has said something */
+	bool is_protocol_refused;
 };
 
 bool server_login_begin(struct server *server)
@@ -35,7 +38,10 @@ bool server_login_begin(struct server *server)
 	server->login = calloc(1, sizeof(*server->login));
 	if (!server->login)
 		return false;
-	build_startup(out, 0, params, 2);
+	server->protocol_minor = server->pool->is_protocol_old
+					 ? 0
+					 : server->pool->env->limits.server_protocol_minor;
+	build_startup(out, server->protocol_minor, params, 2);
 	conn_flush(server->conn);
 	return true;
 }
@@ -52,6 +58,7 @@ void server_login_end(struct server *server)
 /* Ends the attempt with what the client is to be told. Always false. */
 static bool refuse(struct server *server, const char *sqlstate, const char *why)
 {
+	server->login->is_answered = true;
 	server_close_for(server, sqlstate, why);
 	return false;
 }
@@ -193,19 +200,55 @@ static bool take_parameter(struct server *server, const struct frame *frame)
 
 static bool take_key(struct server *server, const struct frame *frame)
 {
+	return cancel_key_read(&server->key, server->protocol_minor, frame->body,
+			       frame->body_length) ||
+	       refuse(server, "08P01", "malformed BackendKeyData");
+}
+
+/*
+ * An older server speaks an older 3.x, and says so before it asks who we are (PostgreSQL
+ * documentation, "NegotiateProtocolVersion"). We asked for no protocol options.
+ */
+static bool take_negotiation(struct server *server, const struct frame *frame)
+{
 	struct cursor c;
+	uint16_t major;
+	uint16_t minor;
+	uint32_t n_unknown;
 
 	cursor_init(&c, frame->body, frame->body_length);
-	server->pid = cursor_u32(&c);
-	server->secret = cursor_u32(&c);
-	return cursor_done(&c) || refuse(server, "08P01", "malformed BackendKeyData");
+	major = cursor_u16(&c);
+	minor = cursor_u16(&c);
+	n_unknown = cursor_u32(&c);
+	if (!cursor_done(&c) || n_unknown != 0 || major != 3 || minor > server->protocol_minor ||
+	    server->login->is_answered)
+		return refuse(server, "08P01", "NegotiateProtocolVersion out of place");
+	server->protocol_minor = (uint8_t)minor;
+	return true;
+}
+
+/* "unsupported frontend protocol" of servers before 9.3.21; poolers have other words for it. */
+static bool is_about_protocol(const struct wire_error *error)
+{
+	return strcmp(error->sqlstate, "0A000") == 0 || strcmp(error->sqlstate, "08P01") == 0;
+}
+
+bool server_login_must_ask_older(const struct server *server)
+{
+	const struct server_login *login = server->login;
+
+	return login && server->protocol_minor > 0 &&
+	       (login->is_protocol_refused || (server->is_hung_up && !login->is_answered));
 }
 
 static bool take_error(struct server *server, const struct frame *frame)
 {
+	struct server_login *login = server->login;
 	struct wire_error error;
 
 	wire_error_parse(frame->body, frame->body_length, &error);
+	login->is_protocol_refused = !login->is_answered && is_about_protocol(&error);
+	login->is_answered = true;
 	return refuse(server, error.sqlstate, error.message);
 }
 
@@ -222,14 +265,17 @@ static bool take_ready(struct server *server, const struct frame *frame)
 /* false: the login is over, one way or the other. */
 static bool take_message(struct server *server, const struct frame *frame)
 {
+	struct server_login *login = server->login;
+
 	switch (frame->type) {
-	case MSG_B_AUTHENTICATION: return take_authentication(server, frame);
 	case MSG_B_ERROR: return take_error(server, frame);
-	case MSG_B_NOTICE:
-	case MSG_B_NEGOTIATE_VERSION: return true;
-	default: break;
+	case MSG_B_NOTICE: return true;
+	case MSG_B_NEGOTIATE_VERSION: return take_negotiation(server, frame);
+	default: login->is_answered = true;
 	}
-	if (!server->login->is_authenticated)
+	if (frame->type == MSG_B_AUTHENTICATION)
+		return take_authentication(server, frame);
+	if (!login->is_authenticated)
 		return refuse(server, "08P01", "a message before the end of the authentication");
 	switch (frame->type) {
 	case MSG_B_PARAMETER_STATUS: return take_parameter(server, frame);

@@ -68,33 +68,31 @@ const struct node *client_node(const struct client *client, int index)
 
 /* --- the key of a session --- */
 
-static void key_bytes(uint32_t pid, uint32_t secret, uint8_t out[8])
+static struct client *find_by_pid(const struct session_env *env, uint32_t pid)
 {
-	memcpy(out, &pid, 4);
-	memcpy(out + 4, &secret, 4);
+	return strmap_get(env->keys, &pid, sizeof(pid));
 }
 
-/* From the system's generator; the first number stays positive, as a process id is. */
-static bool make_key(struct client *client)
+/*
+ * From the system's generator; the number stays positive, as a process id is. It alone finds the
+ * session, so that the secret is compared, in constant time, and never looked up.
+ */
+static bool make_key(struct client *client, unsigned minor)
 {
-	uint8_t key[8];
-
 	do {
 		random_secret(&client->key_pid, sizeof(client->key_pid));
-		random_secret(&client->key_secret, sizeof(client->key_secret));
 		client->key_pid &= 0x7fffffff;
-		key_bytes(client->key_pid, client->key_secret, key);
-	} while (client->key_pid == 0 || strmap_get(client->env->keys, key, sizeof(key)));
-	return strmap_set(client->env->keys, key, sizeof(key), client);
+	} while (client->key_pid == 0 || find_by_pid(client->env, client->key_pid));
+	client->key_length =
+		minor >= CANCEL_LONG_MINOR ? CANCEL_SECRET_LONG : CANCEL_SECRET_SHORT;
+	random_secret(client->key_secret, client->key_length);
+	return strmap_set(client->env->keys, &client->key_pid, sizeof(client->key_pid), client);
 }
 
 static void drop_key(struct client *client)
 {
-	uint8_t key[8];
-
-	key_bytes(client->key_pid, client->key_secret, key);
-	if (strmap_get(client->env->keys, key, sizeof(key)) == client)
-		strmap_remove(client->env->keys, key, sizeof(key));
+	if (find_by_pid(client->env, client->key_pid) == client)
+		strmap_remove(client->env->keys, &client->key_pid, sizeof(client->key_pid));
 }
 
 /* --- the end --- */
@@ -508,7 +506,7 @@ static void send_welcome(struct client *client, const struct bytes *reports)
 	struct bytes *out = conn_out(client->conn);
 
 	bytes_append(out, bytes_begin(reports), bytes_length(reports));
-	build_backend_key(out, client->key_pid, client->key_secret);
+	build_backend_key(out, client->key_pid, client->key_secret, client->key_length);
 	build_ready(out, TXN_IDLE);
 	conn_flush(client->conn);
 	conn_trim(client->conn); /* no later answer of ours is as large */
@@ -565,7 +563,7 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	client->env = env;
 	client->identity = params->identity;
 	client->id = atomic_fetch_add(&last_id, 1) + 1;
-	if (!make_key(client)) {
+	if (!make_key(client, params->minor)) {
 		free(client);
 		return NULL;
 	}
@@ -624,15 +622,12 @@ static void cancel_waiting(struct client *client)
 	request_resume(request, false);
 }
 
-bool client_cancel(struct session_env *env, uint32_t pid, uint32_t secret,
-		   client_cancel_done done, void *context)
+bool client_cancel(struct session_env *env, const struct cancel_key *key, client_cancel_done done,
+		   void *context)
 {
-	uint8_t key[8];
-	struct client *client;
+	struct client *client = find_by_pid(env, key->pid);
 
-	key_bytes(pid, secret, key);
-	client = strmap_get(env->keys, key, sizeof(key));
-	if (!client)
+	if (!client || !cancel_secret_is(key, client->key_secret, client->key_length))
 		return false;
 	if (client->state == CLIENT_WAITING && client->request) {
 		cancel_waiting(client);

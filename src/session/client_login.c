@@ -15,14 +15,13 @@
 #include "session/client.h"
 #include "session/login_private.h"
 #include "wire/build.h"
-#include "wire/cursor.h"
+#include "wire/cancel_key.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 #include "wire/startup.h"
 
-#define LINGER       (2 * USEC_PER_SEC)
-#define OPTION_MAX   1024
-#define NEWEST_MINOR 0
+#define LINGER     (2 * USEC_PER_SEC)
+#define OPTION_MAX 1024
 
 /* --- ends --- */
 
@@ -76,7 +75,8 @@ static void begin_session(struct client_login *login)
 					.startup = login->startup,
 					.hints = &login->hints,
 					.port = login->port,
-					.connected_at = login->began_at };
+					.connected_at = login->began_at,
+					.minor = login->minor };
 
 	if (!env->ops->admit_client(env->context)) {
 		login_reject(login, "53300", "max_client_conn",
@@ -252,8 +252,9 @@ static void take_startup(struct client_login *login, const struct startup *start
 {
 	struct session_env *env = login->env;
 
-	if (startup->minor > NEWEST_MINOR || startup->n_unknown_pq > 0)
-		build_negotiate_version(conn_out(login->conn), NEWEST_MINOR, startup->unknown_pq,
+	login->minor = startup_agreed_minor(startup);
+	if (startup_needs_negotiation(startup))
+		build_negotiate_version(conn_out(login->conn), login->minor, startup->unknown_pq,
 					startup->n_unknown_pq);
 	if (!take_names(login, startup))
 		return;
@@ -289,18 +290,26 @@ static void take_cancel(struct client_login *login, const struct startup *startu
 {
 	struct session_env *env = login->env;
 	struct conn *conn = login->conn;
-	uint32_t secret;
-	struct cursor c;
+	struct cancel_key key;
 
-	cursor_init(&c, startup->cancel_key, startup->cancel_key_length);
-	secret = cursor_u32(&c);
-	if (!cursor_done(&c)) {
+	if (!cancel_key_set(&key, startup->cancel_pid, startup->cancel_key,
+			    startup->cancel_key_length)) {
 		drop(login);
 		return;
 	}
 	login->conn = NULL;
-	env->ops->cancel(env->context, startup->cancel_pid, secret, conn);
+	env->ops->cancel(env->context, &key, conn);
 	free_login(login);
+}
+
+static void reject_protocol(struct client_login *login, const struct startup *startup)
+{
+	char message[96];
+
+	snprintf(message, sizeof(message),
+		 "unsupported frontend protocol %u.%u: server supports 3.0 to 3.%d",
+		 startup->major, startup->minor, STARTUP_NEWEST_MINOR);
+	reject(login, "0A000", message);
 }
 
 /* Returns how many bytes were used; the login may be gone. */
@@ -319,9 +328,7 @@ static size_t take_packet(struct client_login *login, const uint8_t *data, size_
 	switch (kind) {
 	case STARTUP_NEED_MORE: used = 0; break;
 	case STARTUP_BAD: reject(login, "08P01", error); break;
-	case STARTUP_OTHER_PROTOCOL:
-		reject(login, "0A000", "unsupported frontend protocol: server supports 3.0");
-		break;
+	case STARTUP_OTHER_PROTOCOL: reject_protocol(login, startup); break;
 	case STARTUP_SSL:
 		used = startup->size;
 		decline_encryption(login, &login->had_ssl_request, used < length);

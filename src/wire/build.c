@@ -129,12 +129,12 @@ void build_auth_request(struct bytes *out, uint32_t code, const void *data, size
 	build_end(out, mark);
 }
 
-void build_backend_key(struct bytes *out, uint32_t pid, uint32_t secret)
+void build_backend_key(struct bytes *out, uint32_t pid, const void *secret, size_t length)
 {
 	size_t mark = build_begin(out, MSG_B_BACKEND_KEY_DATA);
 
 	build_u32(out, pid);
-	build_u32(out, secret);
+	build_raw(out, secret, length);
 	build_end(out, mark);
 }
 
@@ -326,13 +326,13 @@ void build_sasl_response(struct bytes *out, const void *data, size_t length)
 	build_end(out, mark);
 }
 
-void build_cancel_request(struct bytes *out, uint32_t pid, uint32_t secret)
+void build_cancel_request(struct bytes *out, uint32_t pid, const void *secret, size_t length)
 {
 	size_t mark = build_begin_untyped(out);
 
 	build_u32(out, CANCEL_REQUEST_CODE);
 	build_u32(out, pid);
-	build_u32(out, secret);
+	build_raw(out, secret, length);
 	build_end(out, mark);
 }
 

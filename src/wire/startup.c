@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "wire/cancel_key.h"
 #include "wire/cursor.h"
 
 /* Codes in the place of a version, made so that no version is ever equal to them. */
@@ -18,10 +19,8 @@
 #define SSL_MINOR     5679
 #define GSS_MINOR     5680
 
-#define LENGTH_BYTES   4
-#define HEAD_BYTES     8 /* length and version: the least a packet can be */
-#define CANCEL_KEY_MIN 4
-#define CANCEL_KEY_MAX 256
+#define LENGTH_BYTES 4
+#define HEAD_BYTES   8 /* length and version: the least a packet can be */
 
 /* The length field counts itself. Answers 0 when no packet can be that long. */
 static size_t packet_size(const uint8_t *data)
@@ -100,7 +99,8 @@ static enum startup_kind parse_cancel(struct cursor *c, struct startup *out,
 	out->cancel_pid = cursor_u32(c);
 	out->cancel_key_length = cursor_left(c);
 	out->cancel_key = cursor_bytes(c, out->cancel_key_length);
-	if (out->cancel_key_length < CANCEL_KEY_MIN || out->cancel_key_length > CANCEL_KEY_MAX)
+	if (out->cancel_key_length < CANCEL_SECRET_MIN ||
+	    out->cancel_key_length > CANCEL_SECRET_MAX)
 		return bad(error_out, "invalid length of cancel request packet");
 	return STARTUP_CANCEL;
 }
@@ -150,6 +150,26 @@ enum startup_kind startup_parse(const uint8_t *data, size_t length, struct start
 	if (out->major != 3)
 		return STARTUP_OTHER_PROTOCOL;
 	return parse_session(&c, out, error_out);
+}
+
+const char *protocol_version_name(enum protocol_version version)
+{
+	return version == PROTOCOL_3_2 ? "3.2" : "3.0";
+}
+
+unsigned protocol_version_minor(enum protocol_version version)
+{
+	return version == PROTOCOL_3_2 ? 2 : 0;
+}
+
+uint16_t startup_agreed_minor(const struct startup *startup)
+{
+	return startup->minor < STARTUP_NEWEST_MINOR ? startup->minor : STARTUP_NEWEST_MINOR;
+}
+
+bool startup_needs_negotiation(const struct startup *startup)
+{
+	return startup->minor > STARTUP_NEWEST_MINOR || startup->n_unknown_pq > 0;
 }
 
 /*

@@ -121,6 +121,7 @@ static void configure_limits(struct worker *worker)
 	pool->server_check_delay = config->server_check_delay;
 	pool->cancel_wait_timeout = config->cancel_wait_timeout;
 	pool->max_prepared_statements = config->max_prepared_statements;
+	pool->server_protocol_minor = (uint8_t)protocol_version_minor(config->server_protocol);
 	pool->tcp = tcp_options(config);
 	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
 }
@@ -388,12 +389,11 @@ static void on_cancel_done(void *context)
 static void look_for_session(struct worker *worker, struct cancel_mail *mail)
 {
 	mail->worker = worker;
-	if (!client_cancel(&worker->env, mail->round->pid, mail->round->secret, on_cancel_done,
-			   mail))
+	if (!client_cancel(&worker->env, &mail->round->key, on_cancel_done, mail))
 		answer_round(worker, mail);
 }
 
-static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn *conn)
+static void op_cancel(void *context, const struct cancel_key *key, struct conn *conn)
 {
 	struct worker *worker = context;
 	int n = worker->pool_env.n_workers;
@@ -412,11 +412,9 @@ static void op_cancel(void *context, uint32_t pid, uint32_t secret, struct conn 
 		conn_destroy(&conn);
 		return;
 	}
-	*round = (struct cancel_round){ .conn = conn,
-					.pid = pid,
-					.secret = secret,
-					.origin = worker->index,
-					.answers_due = n };
+	*round = (struct cancel_round){
+		.conn = conn, .key = *key, .origin = worker->index, .answers_due = n
+	};
 	conn_set_handler(conn, &silent_conn_handler, NULL);
 	for (int i = 0; i < n; i++) {
 		mails[i]->mail.kind = WORKER_MAIL_CANCEL;

@@ -134,7 +134,8 @@ static void look(struct world *world, struct side *side)
 	while (side->peer && peer_receive(side->peer, &message)) {
 		if (strcmp(message.name, "KeyData") == 0 && message.n_args == 2) {
 			side->peer->pid = (uint32_t)strtoul(message.args[0], NULL, 10);
-			side->peer->key = (uint32_t)strtoul(message.args[1], NULL, 10);
+			snprintf(side->peer->key, sizeof(side->peer->key), "%s",
+				 message.args[1]);
 		}
 		check_message(world, side, &message);
 		message_free(&message);
@@ -243,15 +244,13 @@ static void send_wild(struct world *world, struct peer *peer)
 static void cancel(struct world *world, struct side *side)
 {
 	char pid[16];
-	char key[16];
 	struct peer *peer;
 
 	side->was_cancelled = true;
 	snprintf(pid, sizeof(pid), "%u", side->peer->pid);
-	snprintf(key, sizeof(key), "%u", side->peer->key);
 	peer = player_connect(world->player, "cancel");
 	ASSERT(peer);
-	peer_say(peer, "CancelRequest", pid, key);
+	peer_say(peer, "CancelRequest", pid, side->peer->key);
 }
 
 /* --- what servers do --- */

@@ -122,11 +122,8 @@ static void check_rebuilt(const struct startup *s, enum startup_kind kind)
 
 	if (kind == STARTUP_SESSION)
 		build_session(s, &out);
-	else if (kind == STARTUP_CANCEL && s->cancel_key_length == 4)
-		build_cancel_request(&out, s->cancel_pid,
-				     (uint32_t)s->cancel_key[0] << 24 |
-					     (uint32_t)s->cancel_key[1] << 16 |
-					     (uint32_t)s->cancel_key[2] << 8 | s->cancel_key[3]);
+	else if (kind == STARTUP_CANCEL)
+		build_cancel_request(&out, s->cancel_pid, s->cancel_key, s->cancel_key_length);
 	else
 		return;
 	ASSERT(!out.failed);

@@ -23,6 +23,7 @@
  *   O all further arguments: a count and OIDs
  *   R all further arguments: columns of a RowDescription
  *   C what follows in a COPY response
+ *   k the secret of a cancel key: a number of four bytes, or all bytes as text
  *   E SQLSTATE and text of an error; the word before E is its severity
  */
 struct shape {
@@ -68,7 +69,7 @@ static const struct shape shapes[] = {
 	{ "Error", FROM_SERVER, MSG_B_ERROR, "E", -1 },
 	{ "Fatal", FROM_SERVER, MSG_B_ERROR, "E", -1 },
 	{ "FunctionResult", FROM_SERVER, MSG_B_FUNCTION_RESULT, "b", -1 },
-	{ "KeyData", FROM_SERVER, MSG_B_BACKEND_KEY_DATA, "ii", -1 },
+	{ "KeyData", FROM_SERVER, MSG_B_BACKEND_KEY_DATA, "ik", -1 },
 	{ "Negotiate", FROM_SERVER, MSG_B_NEGOTIATE_VERSION, "b", -1 },
 	{ "NoData", FROM_SERVER, MSG_B_NO_DATA, "", -1 },
 	{ "Notice", FROM_SERVER, MSG_B_NOTICE, "E", -1 },
@@ -202,6 +203,20 @@ static void put_string(struct bytes *out, const char *text)
 	build_u8(out, 0);
 }
 
+/* The secret of a cancel key; a longer or shorter one than usual is a text. */
+static bool is_key_number(const char *text)
+{
+	return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+static void put_key(struct bytes *out, const char *text)
+{
+	if (is_key_number(text))
+		build_u32(out, (uint32_t)strtoul(text, NULL, 10));
+	else
+		put_raw(out, text);
+}
+
 static void put_value(struct bytes *out, const char *text)
 {
 	size_t length;
@@ -278,6 +293,7 @@ static void put_field(struct bytes *out, char shape, const struct message *messa
 	case 'i': build_u32(out, (uint32_t)strtoul(text, NULL, 0)); break;
 	case 'h': build_u16(out, (uint16_t)strtoul(text, NULL, 0)); break;
 	case 'b': put_raw(out, text); break;
+	case 'k': put_key(out, text); break;
 	case 'E': put_error(out, message); break;
 	case 'C':
 		build_u8(out, 0);
@@ -310,8 +326,12 @@ static bool build_untyped(const struct message *message, struct bytes *out)
 		return true;
 	}
 	if (strcmp(message->name, "CancelRequest") == 0) {
+		struct bytes secret = { 0 };
+
+		put_key(&secret, arg(message, 1));
 		build_cancel_request(out, (uint32_t)strtoul(arg(message, 0), NULL, 0),
-				     (uint32_t)strtoul(arg(message, 1), NULL, 0));
+				     bytes_begin(&secret), bytes_length(&secret));
+		bytes_free(&secret);
 		return true;
 	}
 	mark = build_begin_untyped(out);
@@ -320,8 +340,10 @@ static bool build_untyped(const struct message *message, struct bytes *out)
 	} else if (strcmp(message->name, "GSSENCRequest") == 0) {
 		build_u32(out, 80877104);
 	} else if (strcmp(message->name, "Startup") == 0) {
-		build_u32(out, 3 << 16);
-		for (size_t i = 0; i < message->n_args; i++)
+		size_t first = strncmp(arg(message, 0), "3.", 2) == 0;
+
+		build_u32(out, 3 << 16 | (first ? (uint32_t)atoi(message->args[0] + 2) : 0));
+		for (size_t i = first; i < message->n_args; i++)
 			parameter_pair(out, message->args[i]);
 		build_u8(out, 0);
 	} else {
@@ -363,6 +385,17 @@ static void add_number(struct message *message, long long value)
 
 	snprintf(text, sizeof(text), "%lld", value);
 	message_add_text(message, text);
+}
+
+static void read_key(struct message *out, struct cursor *c)
+{
+	size_t length = cursor_left(c);
+
+	if (length == 4)
+		add_number(out, cursor_u32(c));
+	else
+		message_add(out, c->at, length);
+	cursor_bytes(c, cursor_left(c));
 }
 
 static void read_error(struct message *out, struct cursor *c)
@@ -440,6 +473,7 @@ static void read_field(struct message *out, char shape, struct cursor *c)
 			message_add(out, c->at, cursor_left(c));
 		cursor_bytes(c, cursor_left(c));
 		break;
+	case 'k': read_key(out, c); break;
 	case 'E': read_error(out, c); break;
 	default: read_list(out, shape, c);
 	}
@@ -475,11 +509,12 @@ static bool read_garbage(const uint8_t *data, size_t length, struct message *out
 static void read_opening(struct cursor *c, struct message *out)
 {
 	uint32_t code = cursor_u32(c);
+	char version[16];
 
 	if (code == 80877102) {
 		strcpy(out->name, "CancelRequest");
 		add_number(out, cursor_u32(c));
-		add_number(out, cursor_u32(c));
+		read_key(out, c);
 		return;
 	}
 	strcpy(out->name, "Startup");
@@ -490,6 +525,8 @@ static void read_opening(struct cursor *c, struct message *out)
 		snprintf(pair, sizeof(pair), "%.100s=%.150s", name, cursor_string(c));
 		message_add_text(out, pair);
 	}
+	snprintf(version, sizeof(version), "3.%u", code & 0xffff);
+	message_add_text(out, version);
 }
 
 bool message_read(const uint8_t *data, size_t length, enum direction direction, bool is_untyped,

@@ -432,7 +432,7 @@ static void log_in(struct peer *peer, const struct message *message)
 		return;
 	}
 	peer->pid = ++player->last_pid;
-	peer->key = 4242;
+	snprintf(peer->key, sizeof(peer->key), "4242");
 	snprintf(pid, sizeof(pid), "%u", peer->pid);
 	peer->model->is_logged_in = true;
 	peer_say(peer, "AuthenticationOk", NULL, NULL);

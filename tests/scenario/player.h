@@ -43,7 +43,7 @@ struct peer {
 	struct model *model; /* answers for it; NULL: the script does */
 	unsigned node;       /* a server's */
 	uint32_t pid;        /* a server's key, or what a client was told */
-	uint32_t key;
+	char key[1100];      /* its secret, as messages have it in scripts */
 };
 
 struct player_node {

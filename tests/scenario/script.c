@@ -209,6 +209,14 @@ static void set_number(struct script *script, const char *peer, const char *what
 	set_var(script, name, text);
 }
 
+static void set_text(struct script *script, const char *peer, const char *what, const char *text)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "%.20s.%s", peer, what);
+	set_var(script, name, text);
+}
+
 /* --- messages in scripts --- */
 
 /* Reads tokens[*at..] up to a comma: a name and arguments with variables filled in. */
@@ -403,9 +411,9 @@ static bool expect_welcome(struct script *script, struct peer *peer)
 		is_last = strcmp(message.name, "Ready") == 0 && message.args[0][0] == 'I';
 		if (strcmp(message.name, "KeyData") == 0) {
 			peer->pid = (uint32_t)strtoul(message.args[0], NULL, 10);
-			peer->key = (uint32_t)strtoul(message.args[1], NULL, 10);
+			snprintf(peer->key, sizeof(peer->key), "%s", message.args[1]);
 			set_number(script, peer->name, "pid", peer->pid);
-			set_number(script, peer->name, "key", peer->key);
+			set_text(script, peer->name, "key", peer->key);
 		} else if (!is_last && strcmp(message.name, "AuthenticationOk") != 0 &&
 			   strcmp(message.name, "ParameterStatus") != 0) {
 			char *text = message_text(&message);
@@ -493,7 +501,8 @@ static bool do_connect(struct script *script)
 
 	for (size_t i = 2; i < script->n; i++)
 		startup.args[startup.n_args++] = strdup(script->tokens[i].text);
-	if (startup.n_args == 0) {
+	/* Only a version, or nothing: the usual names. */
+	if (startup.n_args == 0 || !strchr(startup.args[startup.n_args - 1], '=')) {
 		message_add_text(&startup, "user=app");
 		message_add_text(&startup, "database=app");
 	}
@@ -532,7 +541,6 @@ static bool do_serve(struct script *script)
 	struct player_node *node;
 	struct message message;
 	char pid[16];
-	char key[16];
 
 	if (!peer)
 		return false;
@@ -543,16 +551,15 @@ static bool do_serve(struct script *script)
 		fail(script, "%s: %s came for a StartupMessage", peer->name, message.name);
 	message_free(&message);
 	peer->pid = ++script->player->last_pid;
-	peer->key = peer->pid * 1000;
+	snprintf(peer->key, sizeof(peer->key), "%u", peer->pid * 1000);
 	set_number(script, peer->name, "pid", peer->pid);
-	set_number(script, peer->name, "key", peer->key);
+	set_text(script, peer->name, "key", peer->key);
 	snprintf(pid, sizeof(pid), "%u", peer->pid);
-	snprintf(key, sizeof(key), "%u", peer->key);
 	peer_say(peer, "AuthenticationOk", NULL, NULL);
 	peer_say(peer, "ParameterStatus", "server_version", "15.4");
 	peer_say(peer, "ParameterStatus", "in_hot_standby",
 		 node->role == NODE_ROLE_REPLICA ? "on" : "off");
-	peer_say(peer, "KeyData", pid, key);
+	peer_say(peer, "KeyData", pid, peer->key);
 	peer_say(peer, "Ready", "I", NULL);
 	return script->result->why[0] == '\0';
 }
@@ -569,16 +576,14 @@ static bool do_close(struct script *script)
 static bool do_cancel(struct script *script)
 {
 	struct peer *target = need_peer(script, word(script, 2));
-	struct peer *peer;
-	char pid[16];
-	char key[16];
+	struct message request = { .name = "CancelRequest", .n_args = 2 };
 
 	if (!target)
 		return false;
-	peer = player_connect(script->player, word(script, 0));
-	snprintf(pid, sizeof(pid), "%u", target->pid);
-	snprintf(key, sizeof(key), "%u", target->key);
-	peer_say(peer, "CancelRequest", pid, key);
+	ASSERT(asprintf(&request.args[0], "%u", target->pid) > 0);
+	request.args[1] = strdup(target->key);
+	peer_send_message(player_connect(script->player, word(script, 0)), &request);
+	message_free(&request);
 	return true;
 }
 
@@ -762,7 +767,7 @@ static bool do_state(struct script *script)
 	LIST_EACH (&env->clients, node) {
 		const struct client *client = LIST_ENTRY(node, struct client, node);
 
-		if (client->key_pid != peer->pid || client->key_secret != peer->key)
+		if (client->key_pid != peer->pid)
 			continue;
 		return word_is(script, 2, client_state_name(client->state)) ||
 		       fail(script, "%s is %s", peer->name, client_state_name(client->state));

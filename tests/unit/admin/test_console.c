@@ -1036,7 +1036,7 @@ START_TEST(cancel_requests_are_closed)
 	struct bytes out = { 0 };
 
 	console_accept(console, make_pair());
-	build_cancel_request(&out, 1, 2);
+	build_cancel_request(&out, 1, "abcd", 4);
 	say_message(&out);
 	wait_closed();
 	ck_assert_str_eq(transcript(), "");

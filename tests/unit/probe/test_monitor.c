@@ -158,7 +158,7 @@ static void on_startup(struct server_conn *conn, const uint8_t *data)
 		return;
 	}
 	build_auth_request(&out, 0, NULL, 0);
-	build_backend_key(&out, 1, 2);
+	build_backend_key(&out, 1, "abcd", 4);
 	build_ready(&out, 'I');
 	send_out(conn, &out);
 }

@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(small_backend_messages)
 {
-	build_backend_key(&out, 0x01020304, 0xfffefdfc);
+	build_backend_key(&out, 0x01020304, "\xff\xfe\xfd\xfc", 4);
 	check_bytes(BYTES("K\0\0\0\x0c\1\2\3\4\xff\xfe\xfd\xfc"));
 	bytes_clear(&out);
 
@@ -220,8 +220,13 @@ START_TEST(frontend_messages)
 	check_bytes(BYTES("p\0\0\0\x0bmd5abc\0"));
 	bytes_clear(&out);
 
-	build_cancel_request(&out, 7, 0x80000001);
+	build_cancel_request(&out, 7, "\x80\0\0\1", 4);
 	check_bytes(BYTES("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\7\x80\0\0\1"));
+	bytes_clear(&out);
+
+	build_cancel_request(&out, 7, "123456", 6);
+	check_bytes(BYTES("\0\0\0\x12\x04\xd2\x16\x2e\0\0\0\7"
+			  "123456"));
 }
 END_TEST
 
@@ -298,7 +303,7 @@ static void build_each(int which)
 
 	switch (which) {
 	case 0: build_auth_request(&out, AUTH_REQ_MD5, "salt", 4); break;
-	case 1: build_backend_key(&out, 1, 2); break;
+	case 1: build_backend_key(&out, 1, "abcd", 4); break;
 	case 2: build_parameter_status(&out, "a", "b"); break;
 	case 3: build_ready(&out, TXN_IDLE); break;
 	case 4: build_command_complete(&out, "BEGIN"); break;
@@ -313,7 +318,7 @@ static void build_each(int which)
 	case 13: build_password(&out, "x"); break;
 	case 14: build_sasl_initial(&out, "X", "y", 1); break;
 	case 15: build_sasl_response(&out, "y", 1); break;
-	case 16: build_cancel_request(&out, 1, 2); break;
+	case 16: build_cancel_request(&out, 1, "abcd", 4); break;
 	case 17: build_parse(&out, "a", "b", 1, &type, 1); break;
 	}
 }

@@ -347,7 +347,7 @@ START_TEST(what_we_build_is_read_back)
 	ck_assert_str_eq(s.params[0].name, "work_mem");
 
 	bytes_clear(&packet);
-	build_cancel_request(&packet, 42, 0x01020304);
+	build_cancel_request(&packet, 42, "\1\2\3\4", 4);
 	ck_assert_int_eq(parse_whole(), STARTUP_CANCEL);
 	ck_assert_uint_eq(s.cancel_pid, 42);
 	ck_assert_mem_eq(s.cancel_key, "\1\2\3\4", 4);
