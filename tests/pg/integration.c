@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum {
 static Suite *(*suites[SUITES_MAX])(void);
 static int suite_count;
 static int outside_failures;
+static int *skipped; /* shared with the tests' processes */
 static pid_t main_process;
 
 struct test_cluster *servers;
@@ -46,6 +48,12 @@ void integration_fail(const char *what)
 {
 	printf("FAILED: %s\n", what);
 	outside_failures++;
+}
+
+void integration_skip(const char *why)
+{
+	printf("SKIPPED: %s\n", why);
+	__atomic_add_fetch(skipped, 1, __ATOMIC_SEQ_CST);
 }
 
 /* In a test a failure is Check's; in a fixture of the main process Check would lose it. */
@@ -296,7 +304,8 @@ static int finish(int ran, int failed)
 {
 	fflush(stdout);
 	cluster_stop(&servers, CLUSTER_STOP_IMMEDIATE);
-	printf("%d passed, %d failed, 0 skipped\n", ran - failed, failed + outside_failures);
+	printf("%d passed, %d failed, %d skipped\n", ran - failed - *skipped,
+	       failed + outside_failures, *skipped);
 	return failed + outside_failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -307,6 +316,10 @@ int main(int argc, char **argv)
 	int ran, failed;
 
 	main_process = getpid();
+	skipped = mmap(NULL, sizeof(*skipped), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (skipped == MAP_FAILED)
+		abort();
 	/* A test that fails ends at once: what it has printed must not be lost. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	raise_file_limit();

@@ -34,6 +34,9 @@ TCase *integration_case(Suite *suite, const char *name, int seconds);
 /* For what goes wrong outside of a test, in a fixture of the main process: one more failure. */
 void integration_fail(const char *what);
 
+/* For a test that cannot run here; it is to return at once, and counts as skipped. */
+void integration_skip(const char *why);
+
 /* --- proxies; in a test (fails it) or in an unchecked fixture (counts a failure) --- */
 
 struct test_proxy *proxy_must_start(const struct proxy_options *options);

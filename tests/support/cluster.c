@@ -71,6 +71,51 @@ static bool find_programs(char out[PATH_MAX])
 	return out[0] != '\0';
 }
 
+/* --- PostgreSQL 18 --- */
+
+#define FOLDER_18 "build/postgres18"
+
+bool cluster_can_18(void)
+{
+	static int answer = -1;
+
+	if (answer != -1)
+		return answer == 1;
+	answer = support_run(&(struct support_command){
+			 .argv = (const char *const[]){ "tests/support/postgres18.sh", FOLDER_18,
+							NULL },
+			 .out = "/dev/stderr" }) == 0;
+	if (!answer)
+		support_complain("PostgreSQL 18 cannot be had: what needs it is skipped");
+	return answer == 1;
+}
+
+/* The path of something in that folder; "" when it is not there. */
+static void path_of_18(char out[PATH_MAX], const char *before, const char *name)
+{
+	char absolute[PATH_MAX];
+
+	out[0] = '\0';
+	if (realpath(FOLDER_18, absolute) != NULL)
+		support_path(out, "%s%.2000s/%s", before, absolute, name);
+}
+
+const char *cluster_libpq_18(void)
+{
+	static char path[PATH_MAX];
+
+	path_of_18(path, "LD_LIBRARY_PATH=", "client");
+	return path;
+}
+
+static const char *const *environment(const struct test_cluster *cluster)
+{
+	static const char *list[2];
+
+	list[0] = cluster->libraries[0] == '\0' ? NULL : cluster->libraries;
+	return list;
+}
+
 /* Runs a program of PostgreSQL's to its end. The arguments end with NULL. */
 static bool run(const struct test_cluster *cluster, const char *program, ...)
 {
@@ -89,8 +134,10 @@ static bool run(const struct test_cluster *cluster, const char *program, ...)
 		argv[n] = va_arg(args, char *);
 	} while (argv[n++] != NULL && n < ARGS_MAX);
 	va_end(args);
-	if (support_run(&(struct support_command){
-		    .argv = argv, .out = log, .as_server_user = true }) == 0)
+	if (support_run(&(struct support_command){ .argv = argv,
+						   .out = log,
+						   .env = environment(cluster),
+						   .as_server_user = true }) == 0)
 		return true;
 	support_complain("%s failed", path);
 	support_show_tail(log);
@@ -157,7 +204,8 @@ static bool make_data_directory(const struct test_cluster *cluster, const char *
 {
 	char template[PATH_MAX];
 
-	support_path(template, "%s/template", support_scratch());
+	support_path(template, "%.2000s/template%s", support_scratch(),
+		     cluster->libraries[0] == '\0' ? "" : "18");
 	if (access(template, F_OK) == -1 &&
 	    !run(cluster, "initdb", "-D", template, "-U", "postgres", "-A", "trust", "-E", "UTF8",
 		 "--locale=C", "--no-sync", "--no-instructions", (char *)NULL))
@@ -209,6 +257,7 @@ static bool start_on_port(const struct test_cluster *cluster, struct test_node *
 	node->pid = support_spawn(&(struct support_command){
 		.argv = (const char *const[]){ program, "-D", node->data, "-p", port, NULL },
 		.out = node->log,
+		.env = environment(cluster),
 		.as_server_user = true,
 		.death_signal = SIGQUIT });
 	if (node->pid == -1)
@@ -326,13 +375,13 @@ static void name_nodes(struct test_cluster *cluster)
 	}
 }
 
-struct test_cluster *cluster_start(size_t n_replicas, const char *extra_conf)
+/* The cluster is freed when it does not start. */
+static struct test_cluster *start(struct test_cluster *cluster, size_t n_replicas,
+				  const char *extra_conf)
 {
-	struct test_cluster *cluster = calloc(1, sizeof(*cluster));
-
-	if (cluster == NULL || n_replicas >= CLUSTER_NODES_MAX || support_scratch() == NULL ||
-	    !find_programs(cluster->bin) || !support_server_user(&cluster->uid, &cluster->gid)) {
-		support_complain("no PostgreSQL 15 or later, or no place for it");
+	if (n_replicas >= CLUSTER_NODES_MAX || support_scratch() == NULL ||
+	    !support_server_user(&cluster->uid, &cluster->gid)) {
+		support_complain("no place for PostgreSQL's files");
 		free(cluster);
 		return NULL;
 	}
@@ -356,6 +405,31 @@ struct test_cluster *cluster_start(size_t n_replicas, const char *extra_conf)
 out:
 	cluster_stop(&cluster, CLUSTER_STOP_IMMEDIATE);
 	return NULL;
+}
+
+struct test_cluster *cluster_start(size_t n_replicas, const char *extra_conf)
+{
+	struct test_cluster *cluster = calloc(1, sizeof(*cluster));
+
+	if (cluster == NULL || !find_programs(cluster->bin)) {
+		support_complain("no PostgreSQL 15 or later");
+		free(cluster);
+		return NULL;
+	}
+	return start(cluster, n_replicas, extra_conf);
+}
+
+struct test_cluster *cluster_start_18(const char *extra_conf)
+{
+	struct test_cluster *cluster = calloc(1, sizeof(*cluster));
+
+	if (cluster == NULL || !cluster_can_18()) {
+		free(cluster);
+		return NULL;
+	}
+	path_of_18(cluster->bin, "", "native/bin");
+	path_of_18(cluster->libraries, "LD_LIBRARY_PATH=", "native/lib");
+	return start(cluster, 0, extra_conf);
 }
 
 void cluster_stop(struct test_cluster **cluster, enum cluster_stop_mode mode)

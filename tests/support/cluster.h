@@ -49,6 +49,7 @@ struct test_node {
 struct test_cluster {
 	char directory[PATH_MAX]; /* all of it; also the directory of the unix sockets */
 	char bin[PATH_MAX];       /* of PostgreSQL's programs */
+	char libraries[PATH_MAX]; /* "LD_LIBRARY_PATH=..." for them; "": none is needed */
 	struct test_node nodes[CLUSTER_NODES_MAX];
 	size_t n_nodes;
 	pid_t owner; /* only this process stops servers and removes files */
@@ -63,6 +64,20 @@ struct test_cluster {
  * case.
  */
 struct test_cluster *cluster_start(size_t n_replicas, const char *extra_conf);
+
+/*
+ * A primary of PostgreSQL 18, without replicas, whatever version the system has. Its programs are
+ * fetched when they are first needed, into build/postgres18 (tests/support/postgres18.sh). NULL
+ * on failure, also when cluster_can_18() is false.
+ */
+struct test_cluster *cluster_start_18(const char *extra_conf);
+
+/* false: PostgreSQL 18 cannot be had here, which has been said. Tests that need it are skipped.
+ */
+bool cluster_can_18(void);
+
+/* "LD_LIBRARY_PATH=...", with which programs that use libpq get the one of PostgreSQL 18. */
+const char *cluster_libpq_18(void);
 
 enum cluster_stop_mode {
 	CLUSTER_STOP_FAST,
