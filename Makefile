@@ -61,7 +61,8 @@ MAIN	 := src/daemon/main.c
 SOURCES	 := $(sort $(wildcard src/*/*.c))
 OBJECTS	 := $(call objects,$(filter-out $(MAIN),$(SOURCES)))
 SUPPORT	 := $(sort $(wildcard tests/support/*.c))
-UNIT	 := tests/unit/unit.c $(sort $(wildcard tests/unit/*/*.c))
+CERTS	 := tests/support/certs.c
+UNIT	 := tests/unit/unit.c $(sort $(wildcard tests/unit/*/*.c)) $(CERTS)
 SCENARIO := $(sort $(wildcard tests/scenario/*.c))
 INTEGRATION := $(sort $(wildcard tests/pg/*.c))
 

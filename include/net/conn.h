@@ -11,7 +11,8 @@
 
 /*
  * A stream socket on a loop: bytes in, bytes out, bounded, and one way to end. It knows nothing
- * of PostgreSQL. TLS will live behind this interface.
+ * of PostgreSQL. With TLS (conn_start_tls()) all of this stays as it is: the bytes are those
+ * inside.
  *
  * Input. on_data() is given all bytes not consumed so far and says how many it used; the rest is
  * kept and offered again, in front of what comes next. While reading is paused nothing is
@@ -34,6 +35,7 @@ enum conn_end {
 	CONN_END_EOF,     /* the peer closed */
 	CONN_END_ERROR,   /* a system call failed, `error` is its errno */
 	CONN_END_TIMEOUT, /* conn_connect() took too long */
+	CONN_END_TLS,     /* the handshake failed, or TLS was broken: conn_tls_error() says why */
 };
 
 struct conn_handler {
@@ -43,7 +45,8 @@ struct conn_handler {
 	 * empty. May be NULL. */
 	void (*on_drained)(void *context);
 	void (*on_closed)(void *context, enum conn_end end, int error);
-	/* Only for conn_connect(). */
+	/* After conn_connect(), and again when a handshake begun by conn_start_tls() is over. May
+	 * be NULL where nobody waits for either. */
 	void (*on_connected)(void *context);
 };
 
@@ -76,6 +79,51 @@ void conn_finish(struct conn **conn, usec linger);
 /* Another owner: its callbacks from now on. */
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *context);
 
+/* --- TLS --- */
+
+struct tls_context;
+
+/*
+ * Begins a handshake: as a server or as a client, as the context was made for. Nothing is offered
+ * until it is over, what is sent meanwhile is queued; then on_connected() comes, or on_closed()
+ * with CONN_END_TLS. It has no time-out of its own.
+ *
+ * `host` is whom a client expects (NULL for a server). `early` are bytes that on_data() was given
+ * and that belong to the handshake: all of them, or what came before TLS would be taken for what
+ * came inside it. The output must be empty. A reference to the context is taken. false without
+ * memory: destroy the connection then. Once in the life of a connection.
+ */
+bool conn_start_tls(struct conn *conn, struct tls_context *context, const char *host,
+		    const uint8_t *early, size_t early_length);
+
+/* The handshake is over and good. */
+bool conn_is_encrypted(const struct conn *conn);
+
+/* Why it ended with CONN_END_TLS, for people. */
+const char *conn_tls_error(const struct conn *conn);
+
+/*
+ * Channel binding tls-server-end-point (RFC 5929): the hash of the server's certificate, which is
+ * ours when the peer is a client. Returns its length; 0: no TLS, or a certificate for which it is
+ * not defined.
+ */
+#define CONN_END_POINT_MAX 64
+size_t conn_tls_server_end_point(const struct conn *conn, uint8_t out[CONN_END_POINT_MAX]);
+
+/*
+ * Who the peer is by its certificate: the common name, the distinguished name (RFC 2253). NULL
+ * unless it sent one and that was verified. Valid as long as the connection.
+ */
+const char *conn_tls_peer_name(const struct conn *conn);
+const char *conn_tls_peer_dn(const struct conn *conn);
+
+/* Did the peer, by ALPN, ask for PostgreSQL's protocol? */
+bool conn_tls_has_alpn(const struct conn *conn);
+
+/* "TLSv1.3/TLS_AES_256_GCM_SHA384/ECDH=X25519"; "" without TLS. */
+#define CONN_TLS_TEXT_BYTES 128
+void conn_tls_describe(const struct conn *conn, char out[CONN_TLS_TEXT_BYTES]);
+
 /* --- input --- */
 
 /* Stops / goes on offering data. Going on offers what is kept, from the loop, before more is
@@ -105,7 +153,7 @@ struct bytes *conn_out(struct conn *conn);
 /* --- moving to another thread --- */
 
 /* Takes it off its loop: no callbacks until conn_attach(), which any thread may call for its own
- * loop. */
+ * loop. Not while it connects, shakes hands or finishes. */
 void conn_detach(struct conn *conn);
 /* false without descriptors or memory: destroy it then. */
 bool conn_attach(struct conn *conn, struct loop *loop);

@@ -1,8 +1,9 @@
 /*
  * Stream sockets on a loop; see net/conn.h for the contract. One thread at a time owns a
  * connection. There is one function for each way a connection can change: deliver() is the only
- * caller of on_data(), fail() the only beginning of the end, update_events() the only place that
- * registers with libevent.
+ * caller of on_data(), conn_fail() the only beginning of the end, conn_update_events() the only
+ * place that registers with libevent. What TLS changes is in conn_tls.c: handshakes, receiving,
+ * transmitting.
  */
 #include "net/conn.h"
 
@@ -17,48 +18,16 @@
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <event2/event_struct.h>
 
-#include "base/bytes.h"
-#include "base/list.h"
 #include "base/panic.h"
+#include "net/conn_private.h"
+#include "net/tls_stream.h"
 
 #define PAUSED_POLL_MAX   1024
 #define LAST_READS_MAX    16
 #define LINGER_READ_MAX   (1024 * 1024)
 /* Output that came in pieces is kept in a buffer no larger than this once it is empty. */
 #define IDLE_CAPACITY_MAX 2048
-
-struct conn {
-	struct loop *loop;
-	int fd;
-	const struct conn_handler *handler;
-	void *context;
-
-	/* One for both directions: what it is registered for is `armed`. An idle connection is
-	 * to cost little, and a struct event is large. */
-	struct event event;
-	struct bytes in;  /* offered and not consumed */
-	struct bytes out; /* accepted and not sent */
-
-	short armed; /* EV_READ, EV_WRITE; 0: not registered */
-	bool is_connecting;
-	bool is_paused;
-	bool is_redelivery_due; /* kept bytes are to be offered again */
-	bool is_drain_due;      /* on_drained() is owed once `out` is empty */
-	bool has_failed;        /* on_closed() is owed or was called */
-	bool is_destroyed;
-	bool is_finishing;
-	enum conn_end end;
-	int error;
-
-	usec deadline; /* of connecting, of finishing; 0: none */
-	size_t linger_read;
-	uint64_t total_in;
-	uint64_t total_out;
-	struct loop_deferred catching_up; /* calls catch_up() */
-	struct list_node paused_node;
-};
 
 /* This thread's paused connections, for conn_check_paused(). */
 static _Thread_local struct list paused;
@@ -87,6 +56,10 @@ static short wanted_events(const struct conn *conn)
 		return 0;
 	if (conn->is_connecting)
 		return EV_WRITE;
+	if (conn->tls && conn->tls->is_write_awaited)
+		wanted |= EV_WRITE;
+	if (conn_is_shaking(conn)) /* whatever its user wants to have read or sent */
+		return wanted | EV_READ;
 	if (!conn->is_paused && !conn->is_redelivery_due)
 		wanted |= EV_READ;
 	if (bytes_length(&conn->out) > 0)
@@ -115,7 +88,7 @@ static void arm(struct conn *conn, short wanted)
 }
 
 /* Makes the registration what the flags say. */
-static void update_events(struct conn *conn)
+void conn_update_events(struct conn *conn)
 {
 	short wanted = wanted_events(conn);
 
@@ -124,8 +97,8 @@ static void update_events(struct conn *conn)
 		if (wanted)
 			arm(conn, wanted);
 	}
-	watch_paused(conn,
-		     conn->loop && conn->is_paused && !conn->has_failed && !conn->is_destroyed);
+	watch_paused(conn, conn->loop && conn->is_paused && !conn_is_shaking(conn) &&
+				   !conn->has_failed && !conn->is_destroyed);
 }
 
 /* --- the end --- */
@@ -159,14 +132,14 @@ static void catch_up(void *context)
 }
 
 /* Notes that the connection is over; its user hears of it from the loop. */
-static void fail(struct conn *conn, enum conn_end end, int error)
+void conn_fail(struct conn *conn, enum conn_end end, int error)
 {
 	if (conn->has_failed || conn->is_destroyed)
 		return;
 	conn->has_failed = true;
 	conn->end = end;
 	conn->error = error;
-	update_events(conn);
+	conn_update_events(conn);
 	loop_defer(conn->loop, &conn->catching_up, catch_up, conn);
 }
 
@@ -226,7 +199,7 @@ static void deliver(struct conn *conn, const uint8_t *data, size_t length)
 	conn->total_in += length;
 	if (bytes_length(&conn->in) > 0) {
 		if (!bytes_append(&conn->in, data, length))
-			fail(conn, CONN_END_ERROR, ENOMEM);
+			conn_fail(conn, CONN_END_ERROR, ENOMEM);
 		else if (may_offer(conn))
 			deliver_kept(conn);
 		return;
@@ -236,10 +209,10 @@ static void deliver(struct conn *conn, const uint8_t *data, size_t length)
 	if (conn->is_destroyed)
 		return;
 	if (used < length && !bytes_append(&conn->in, data + used, length - used))
-		fail(conn, CONN_END_ERROR, ENOMEM);
+		conn_fail(conn, CONN_END_ERROR, ENOMEM);
 }
 
-static ssize_t receive(struct conn *conn)
+static ssize_t receive_plain(struct conn *conn)
 {
 	ssize_t got;
 
@@ -249,13 +222,20 @@ static ssize_t receive(struct conn *conn)
 	return got;
 }
 
+/* Whoever only waits for the end does not care what is inside TLS. */
+static ssize_t receive(struct conn *conn)
+{
+	return conn->tls && !conn->is_finishing ? conn_receive_tls(conn) : receive_plain(conn);
+}
+
 /*
  * A peer that ends a connection often says why first (a server's FATAL). When our own sending
  * failed, that may still lie unread.
  */
 static void read_the_rest(struct conn *conn)
 {
-	if (conn->end != CONN_END_ERROR || conn->is_paused || conn->is_connecting)
+	if (conn->end != CONN_END_ERROR || conn->is_paused || conn->is_connecting ||
+	    conn_is_shaking(conn))
 		return;
 	for (int i = 0; i < LAST_READS_MAX && !conn->is_destroyed; i++) {
 		ssize_t got = receive(conn);
@@ -273,20 +253,54 @@ static void linger_on(struct conn *conn, size_t length)
 		conn_destroy(&conn);
 }
 
+static void read_failed(struct conn *conn)
+{
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return;
+	if (conn->tls && !conn->is_finishing)
+		conn_fail_tls(conn);
+	else
+		conn_fail(conn, CONN_END_ERROR, errno);
+}
+
 static void on_readable(struct conn *conn)
 {
 	ssize_t got = receive(conn);
 
 	if (got == -1) {
-		if (errno != EAGAIN && errno != EWOULDBLOCK)
-			fail(conn, CONN_END_ERROR, errno);
+		read_failed(conn);
 	} else if (got == 0) {
-		fail(conn, CONN_END_EOF, 0);
+		conn_fail(conn, CONN_END_EOF, 0);
 	} else if (conn->is_finishing) {
 		linger_on(conn, (size_t)got);
 	} else {
 		deliver(conn, loop_scratch(conn->loop), (size_t)got);
+		conn_reread_if_due(conn);
 	}
+}
+
+/* A step that needs no event: the first of a handshake, and what waits inside TLS. */
+static void reread(void *context)
+{
+	struct conn *conn = context;
+
+	if (conn->is_destroyed || conn->has_failed)
+		return;
+	if (conn_is_shaking(conn))
+		conn_shake_hands(conn);
+	else if (may_offer(conn) && !conn->is_redelivery_due)
+		on_readable(conn);
+}
+
+void conn_reread(struct conn *conn)
+{
+	loop_defer(conn->loop, &conn->tls->reread, reread, conn);
+}
+
+void conn_reread_if_due(struct conn *conn)
+{
+	if (!conn->is_destroyed && conn->tls && conn->tls->is_more_due && may_offer(conn))
+		conn_reread(conn);
 }
 
 static void redeliver(struct conn *conn)
@@ -294,8 +308,10 @@ static void redeliver(struct conn *conn)
 	if (!may_offer(conn))
 		return;
 	deliver_kept(conn);
-	if (!conn->is_destroyed)
-		update_events(conn);
+	if (conn->is_destroyed)
+		return;
+	conn_update_events(conn);
+	conn_reread_if_due(conn);
 }
 
 /* Offers kept bytes from the loop, and reads no more before. */
@@ -312,10 +328,20 @@ static void cancel_redelivery(struct conn *conn)
 		loop_defer_cancel(conn->loop, &conn->catching_up);
 }
 
+/* What is kept, and what may be inside TLS, comes before what is still to be read. */
+static void offer_again(struct conn *conn)
+{
+	if (conn->loop && bytes_length(&conn->in) > 0)
+		defer_redelivery(conn);
+	else if (conn->loop)
+		conn_reread_if_due(conn);
+	conn_update_events(conn);
+}
+
 void conn_pause(struct conn *conn)
 {
 	conn->is_paused = true;
-	update_events(conn);
+	conn_update_events(conn);
 }
 
 void conn_resume(struct conn *conn)
@@ -323,9 +349,7 @@ void conn_resume(struct conn *conn)
 	if (!conn->is_paused)
 		return;
 	conn->is_paused = false;
-	if (bytes_length(&conn->in) > 0 && conn->loop)
-		defer_redelivery(conn);
-	update_events(conn);
+	offer_again(conn);
 }
 
 bool conn_is_paused(const struct conn *conn)
@@ -366,9 +390,9 @@ void conn_check_paused(void)
 		return;
 	for (nfds_t i = 0; i < count; i++) {
 		if (polled[i].revents & (POLLERR | POLLNVAL))
-			fail(conns[i], CONN_END_ERROR, ECONNRESET);
+			conn_fail(conns[i], CONN_END_ERROR, ECONNRESET);
 		else if (polled[i].revents & (POLLHUP | POLLRDHUP))
-			fail(conns[i], CONN_END_EOF, 0);
+			conn_fail(conns[i], CONN_END_EOF, 0);
 	}
 	/* The looked-at ones go to the end, so that more than PAUSED_POLL_MAX all get their turn.
 	 */
@@ -387,6 +411,8 @@ static size_t transmit(struct conn *conn, const uint8_t *data, size_t length)
 {
 	size_t sent = 0;
 
+	if (conn->tls)
+		return conn_transmit_tls(conn, data, length);
 	while (sent < length) {
 		ssize_t n =
 			send(conn->fd, data + sent, length - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -396,7 +422,7 @@ static size_t transmit(struct conn *conn, const uint8_t *data, size_t length)
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			break;
 		if (n == -1) {
-			fail(conn, CONN_END_ERROR, errno);
+			conn_fail(conn, CONN_END_ERROR, errno);
 			return length;
 		}
 		sent += (size_t)n;
@@ -413,17 +439,17 @@ static bool can_send(const struct conn *conn)
 void conn_queue(struct conn *conn, const void *data, size_t length)
 {
 	if (can_send(conn) && !bytes_append(&conn->out, data, length))
-		fail(conn, CONN_END_ERROR, ENOMEM);
+		conn_fail(conn, CONN_END_ERROR, ENOMEM);
 }
 
 void conn_flush(struct conn *conn)
 {
 	size_t length = bytes_length(&conn->out);
 
-	if (!can_send(conn) || conn->is_connecting || !conn->loop)
+	if (!can_send(conn) || conn->is_connecting || conn_is_shaking(conn) || !conn->loop)
 		return;
 	if (conn->out.failed) { /* a builder ran out of memory: the stream has a hole */
-		fail(conn, CONN_END_ERROR, ENOMEM);
+		conn_fail(conn, CONN_END_ERROR, ENOMEM);
 		return;
 	}
 	if (length > 0 && !(conn->armed & EV_WRITE))
@@ -432,7 +458,7 @@ void conn_flush(struct conn *conn)
 		conn->is_drain_due = true;
 	else if (conn->out.capacity > IDLE_CAPACITY_MAX)
 		bytes_free(&conn->out);
-	update_events(conn);
+	conn_update_events(conn);
 }
 
 void conn_send(struct conn *conn, const void *data, size_t length)
@@ -441,7 +467,8 @@ void conn_send(struct conn *conn, const void *data, size_t length)
 
 	if (!can_send(conn))
 		return;
-	if (bytes_length(&conn->out) > 0 || conn->is_connecting || !conn->loop) {
+	if (bytes_length(&conn->out) > 0 || conn->is_connecting || conn_is_shaking(conn) ||
+	    !conn->loop) {
 		conn_queue(conn, data, length);
 		conn_flush(conn);
 		return;
@@ -450,7 +477,7 @@ void conn_send(struct conn *conn, const void *data, size_t length)
 	if (sent < length) {
 		conn_queue(conn, (const uint8_t *)data + sent, length - sent);
 		conn->is_drain_due = true;
-		update_events(conn);
+		conn_update_events(conn);
 	}
 }
 
@@ -466,6 +493,8 @@ struct bytes *conn_out(struct conn *conn)
 
 static void shut_down_or_go(struct conn *conn)
 {
+	if (conn->tls)
+		tls_stream_shut(conn->tls->stream);
 	if (shutdown(conn->fd, SHUT_WR) == -1)
 		conn_destroy(&conn);
 }
@@ -476,19 +505,19 @@ static void on_connect_result(struct conn *conn, short what)
 	socklen_t length = sizeof(error);
 
 	if (what & EV_TIMEOUT) {
-		fail(conn, CONN_END_TIMEOUT, ETIMEDOUT);
+		conn_fail(conn, CONN_END_TIMEOUT, ETIMEDOUT);
 		return;
 	}
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1)
 		error = errno;
 	if (error) {
-		fail(conn, CONN_END_ERROR, error);
+		conn_fail(conn, CONN_END_ERROR, error);
 		return;
 	}
 	conn->is_connecting = false;
 	conn->deadline = 0;
 	disarm(conn);
-	update_events(conn);
+	conn_update_events(conn);
 	conn->handler->on_connected(conn->context);
 	if (!conn->is_destroyed)
 		conn_flush(conn);
@@ -496,9 +525,18 @@ static void on_connect_result(struct conn *conn, short what)
 
 static void on_writable(struct conn *conn)
 {
+	if (conn->tls && conn->tls->is_write_awaited) {
+		conn->tls->is_write_awaited = false;
+		conn->tls->is_more_due = true;
+		conn_reread_if_due(conn);
+	}
+	if (bytes_length(&conn->out) == 0) {
+		conn_update_events(conn);
+		return;
+	}
 	bytes_consume(&conn->out,
 		      transmit(conn, bytes_begin(&conn->out), bytes_length(&conn->out)));
-	update_events(conn);
+	conn_update_events(conn);
 	if (conn->has_failed || bytes_length(&conn->out) > 0)
 		return;
 	shrink(&conn->out);
@@ -524,6 +562,10 @@ static void on_event(evutil_socket_t fd, short what, void *context)
 	}
 	if (what & EV_TIMEOUT) {
 		conn_destroy(&conn); /* only a finishing one has a time-out */
+		return;
+	}
+	if (conn_is_shaking(conn)) {
+		conn_shake_hands(conn);
 		return;
 	}
 	if (what & EV_WRITE)
@@ -555,7 +597,7 @@ struct conn *conn_create(struct loop *loop, int fd, const struct conn_handler *h
 	struct conn *conn = allocate(loop, fd, handler, context);
 
 	if (conn)
-		update_events(conn);
+		conn_update_events(conn);
 	return conn;
 }
 
@@ -587,7 +629,7 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
 	}
 	conn->is_connecting = true;
 	conn->deadline = timeout > 0 ? clock_now() + timeout : 0;
-	update_events(conn);
+	conn_update_events(conn);
 	return conn;
 out : {
 	int saved = errno;
@@ -608,7 +650,8 @@ void conn_destroy(struct conn **conn_pointer)
 		return;
 	loop = conn->loop;
 	conn->is_destroyed = true;
-	update_events(conn);
+	conn_update_events(conn);
+	conn_free_tls(conn);
 	close(conn->fd);
 	bytes_free(&conn->in);
 	bytes_free(&conn->out);
@@ -628,7 +671,7 @@ void conn_finish(struct conn **conn_pointer, usec linger)
 	if (!conn || conn->is_destroyed)
 		return;
 	conn_flush(conn);
-	if (conn->has_failed || conn->is_connecting) {
+	if (conn->has_failed || conn->is_connecting || conn_is_shaking(conn)) {
 		conn_destroy(&conn);
 		return;
 	}
@@ -637,7 +680,7 @@ void conn_finish(struct conn **conn_pointer, usec linger)
 	cancel_redelivery(conn);
 	conn->deadline = clock_now() + linger;
 	disarm(conn);
-	update_events(conn);
+	conn_update_events(conn);
 	if (bytes_length(&conn->out) == 0)
 		shut_down_or_go(conn);
 }
@@ -650,10 +693,13 @@ void conn_set_handler(struct conn *conn, const struct conn_handler *handler, voi
 
 void conn_detach(struct conn *conn)
 {
-	ASSERT(conn->loop && !conn->is_connecting && !conn->is_finishing);
+	ASSERT(conn->loop && !conn->is_connecting && !conn->is_finishing &&
+	       !conn_is_shaking(conn));
 	disarm(conn);
 	conn->is_redelivery_due = false;
 	loop_defer_cancel(conn->loop, &conn->catching_up);
+	if (conn->tls)
+		loop_defer_cancel(conn->loop, &conn->tls->reread);
 	watch_paused(conn, false);
 	conn->loop = NULL;
 }
@@ -664,9 +710,9 @@ bool conn_attach(struct conn *conn, struct loop *loop)
 	conn->loop = loop;
 	if (conn->has_failed) /* it had not been reported on the other loop */
 		loop_defer(loop, &conn->catching_up, catch_up, conn);
-	else if (!conn->is_paused && bytes_length(&conn->in) > 0)
-		defer_redelivery(conn);
-	update_events(conn);
+	else if (!conn->is_paused)
+		offer_again(conn);
+	conn_update_events(conn);
 	return true;
 }
 
@@ -695,7 +741,16 @@ void conn_trim(struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-	return sizeof(*conn) + conn->in.capacity + conn->out.capacity;
+	size_t tls = conn->tls ? sizeof(*conn->tls) + tls_stream_memory(conn->tls->stream) : 0;
+
+	return sizeof(*conn) + conn->in.capacity + conn->out.capacity + tls;
+}
+
+static bool has_hung_up(int fd)
+{
+	struct pollfd polled = { fd, POLLRDHUP, 0 };
+
+	return poll(&polled, 1, 0) == 1 && polled.revents != 0;
 }
 
 bool conn_is_stale(const struct conn *conn)
@@ -706,6 +761,8 @@ bool conn_is_stale(const struct conn *conn)
 	if (conn->has_failed)
 		return true;
 	got = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (got > 0) /* last words, such as TLS's own */
+		return has_hung_up(conn->fd);
 	return got == 0 ||
 	       (got == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
