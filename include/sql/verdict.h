@@ -82,6 +82,9 @@ enum effect_kind {
 	EFFECT_PREPARE,    /* name, value: its text */
 	EFFECT_EXECUTE,    /* name */
 	EFFECT_DEALLOCATE, /* name, or NULL for ALL */
+	EFFECT_LISTEN,     /* name: a channel. An EFFECT_PIN goes with it: who sends it to a server
+			      must keep that */
+	EFFECT_UNLISTEN,   /* name, or NULL for all */
 	EFFECT_PIN,        /* leaves state in the server that cannot be tracked: see `pin` */
 };
 

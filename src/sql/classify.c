@@ -345,14 +345,17 @@ static void on_listen(struct walk *w, const char *kind, const json_t *fields)
 	(void)kind;
 	walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION,
 		   tree_string(fields, "conditionname"));
+	walk_effect(w, EFFECT_LISTEN, 0, tree_string(fields, "conditionname"), NULL);
 	walk_pin(w, PIN_LISTEN, 0);
 }
 
 static void on_unlisten(struct walk *w, const char *kind, const json_t *fields)
 {
+	const char *channel = tree_string(fields, "conditionname");
+
 	(void)kind;
-	walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION,
-		   tree_string(fields, "conditionname"));
+	walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION, channel);
+	walk_effect(w, EFFECT_UNLISTEN, 0, channel && channel[0] ? channel : NULL, NULL);
 }
 
 static void on_load(struct walk *w, const char *kind, const json_t *fields)

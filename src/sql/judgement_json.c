@@ -30,6 +30,8 @@ const char *effect_kind_name(enum effect_kind kind)
 	case EFFECT_PREPARE: return "prepare";
 	case EFFECT_EXECUTE: return "execute";
 	case EFFECT_DEALLOCATE: return "deallocate";
+	case EFFECT_LISTEN: return "listen";
+	case EFFECT_UNLISTEN: return "unlisten";
 	case EFFECT_PIN: return "pin";
 	}
 	UNREACHABLE();

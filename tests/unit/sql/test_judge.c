@@ -512,16 +512,17 @@ START_TEST(judgements_are_json)
 			       "route=r, mirror=off, x=1 */ SET LOCAL \"a\xe9\x01\" = 'b\"\\'; "
 			       "LISTEN c; COMMIT AND CHAIN");
 	const char *verdict, *reason, *culprit, *effect, *name, *value, *flag, *pin;
-	const char *hint, *deadline, *lsn, *route, *mirror;
+	const char *hint, *deadline, *lsn, *route, *mirror, *channel;
 	int statements, bad;
 
 	ck_assert_int_eq(
 		json_unpack(json,
-			    "{s:s, s:s, s:s, s:i, s:[{s:s, s:s, s:s, s:[s]}, {s:s, s:s}, {s:s, "
-			    "s:[s]}], s:{s:s, s:s, s:s, s:s, s:s}, s:i}",
+			    "{s:s, s:s, s:s, s:i, s:[{s:s, s:s, s:s, s:[s]}, {s:s, s:s}, {s:s, s:s}, "
+			    "{s:s, s:[s]}], s:{s:s, s:s, s:s, s:s, s:s}, s:i}",
 			    "verdict", &verdict, "reason", &reason, "culprit", &culprit,
 			    "statements", &statements, "effects", "effect", &effect, "name",
-			    &name, "value", &value, "flags", &flag, "effect", &effect, "pin",
+			    &name, "value", &value, "flags", &flag, "effect", &effect, "name", &channel,
+			    "effect", &effect, "pin",
 			    &pin, "effect", &effect, "flags", &flag, "hints", "read_hint", &hint,
 			    "deadline", &deadline, "after_lsn", &lsn, "route", &route, "mirror",
 			    &mirror, "bad_hints", &bad),
@@ -531,6 +532,7 @@ START_TEST(judgements_are_json)
 	ck_assert_str_eq(culprit, "a\xef\xbf\xbd\x01");
 	ck_assert_str_eq(name, "a\xef\xbf\xbd\x01");
 	ck_assert_str_eq(value, "set local \"a\xef\xbf\xbd\x01\" = 'b\"\\'");
+	ck_assert_str_eq(channel, "c");
 	ck_assert_str_eq(pin, "listen");
 	ck_assert_str_eq(effect, "commit");
 	ck_assert_str_eq(flag, "chain");
