@@ -135,6 +135,19 @@ void gather_users(struct worker *worker, void *argument, void **result);
 int user_row_compare(const void *a, const void *b);
 void user_row_fold(void *into, const void *from);
 
+/* SHOW CHANNELS. */
+struct channel_row {
+	char cluster[TEXT_NAME_MAX];
+	char database[TEXT_NAME_MAX]; /* on the servers */
+	char name[TEXT_NAME_MAX];
+	size_t sessions;
+	bool is_heard; /* by the listening connection, for all workers */
+};
+
+void gather_channels(struct worker *worker, void *argument, void **result);
+int channel_row_compare(const void *a, const void *b);
+void channel_row_fold(void *into, const void *from);
+
 /* SHOW LISTS: things with names, which several workers may have, and plain numbers (with name
  * ""). */
 enum list_kind {

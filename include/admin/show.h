@@ -53,6 +53,7 @@ void show_servers(const struct console *console, const struct rows *rows, struct
 void show_sockets(const struct console *console, const struct rows *rows, struct table *table);
 void show_active_sockets(const struct console *console, const struct rows *rows,
 			 struct table *table);
+void show_channels(const struct console *console, const struct rows *rows, struct table *table);
 void show_pins(const struct console *console, const struct rows *rows, struct table *table);
 
 void show_version(const struct console *console, const struct rows *rows, struct table *table);

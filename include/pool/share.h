@@ -26,6 +26,9 @@ struct pool_key {
 	const char *cluster_name;
 	const char *database; /* on the server */
 	const char *user;
+	/* Of one server that listens for everybody (pool/listening.h), apart from those that are
+	 * lent. */
+	bool is_for_listening;
 };
 
 struct pool_share_slot {
@@ -68,7 +71,7 @@ struct pool_registry;
 struct pool_registry *pool_registry_create(void);
 void pool_registry_destroy(struct pool_registry **registry);
 
-/* The key as one text of four strings with their NULs: the key of maps. */
+/* The key as one text of five strings with their NULs: the key of maps. */
 struct bytes;
 bool pool_key_text(const struct pool_key *key, struct bytes *out);
 

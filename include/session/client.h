@@ -38,6 +38,7 @@ enum close_reason {
 	CLOSE_ADMIN, /* KILL_CLIENT, KILL */
 	CLOSE_SHUTDOWN,
 	CLOSE_LOGIN_FAILED,
+	CLOSE_NOTIFICATIONS, /* more of them wait than may */
 	CLOSE_REASON_COUNT
 };
 
@@ -66,6 +67,8 @@ struct client {
 	struct statement_map statements;
 	struct statement *unnamed; /* what "" is; NULL: nothing that we know */
 	bool is_unnamed_foreign;   /* "" was too large to keep: only the server held has it */
+
+	struct listener *listener; /* what it listens to (session/channels.h); NULL: nothing */
 
 	/* The lease. */
 	struct server *server; /* NULL: none is held */
@@ -218,11 +221,19 @@ struct collect_extent {
 enum collect_result collect_request(const uint8_t *data, size_t length, size_t limit,
 				    struct collect_extent *extent_out);
 
-/* --- statements that we answer ourselves: SET and SHOW pointsman.* (src/session/own_statement.c)
- * --- */
+/*
+ * --- statements that we answer ourselves: SET and SHOW pointsman.*, LISTEN and UNLISTEN
+ * (src/session/own_statement.c) ---
+ */
 
-/* Is it one? */
-bool own_statement_is(const struct statement_facts *facts);
+/* Is it one? LISTEN and UNLISTEN are not where the session keeps a server that listens for it. */
+bool own_statement_is(const struct client *client, const struct statement_facts *facts);
+
+/* Is LISTEN among it, so that somebody must listen before it is answered? */
+bool own_statement_has_listen(const struct statement_facts *facts);
+
+/* Is nothing else in its text, so that all of it can be answered here? */
+bool own_statement_is_alone(const struct statement_facts *facts);
 
 /* Appends RowDescription or NoData. */
 void own_statement_describe(const struct statement_facts *facts, struct bytes *out);

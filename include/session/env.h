@@ -86,6 +86,7 @@ struct session_identity {
 
 struct session_env;
 struct cancel_key;
+struct channel_order;
 
 struct session_ops {
 	/* The database of this name, made when first asked for; NULL: there is none. */
@@ -108,6 +109,11 @@ struct session_ops {
 	 * over. */
 	void (*admin)(void *context, struct conn *conn, const char *user, const char *database,
 		      const char *host, int port);
+	/*
+	 * Has the database's listening connection listen to a channel, or not any more;
+	 * channels_answered() follows for the former, perhaps at once. false without memory.
+	 */
+	bool (*listen)(void *context, const struct channel_order *order);
 	/* May this user use the console at all? */
 	bool (*is_admin)(void *context, const char *user);
 };
@@ -142,6 +148,9 @@ struct session_env {
 	struct statement_cache *statements;
 	struct request *free_requests;
 	struct list route_waiters; /* clients that wait for a better topology */
+	struct strmap *channels;   /* what clients listen to, see session/channels.h */
+	struct list channel_list;
+	uint64_t channel_serial;
 	bool is_shutting_down;
 
 	const struct session_ops *ops;

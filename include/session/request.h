@@ -83,6 +83,7 @@ struct request {
 	enum pin_reason pin;  /* a state that it leaves in the server */
 	bool may_leave_state; /* see struct verdict */
 	bool has_executes;
+	bool has_listen;    /* LISTEN, to be answered by us */
 	bool needs_server;  /* false: we can answer all of it */
 	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
 	bool is_taken;      /* its bytes are out of the client's input */

@@ -14,7 +14,8 @@
  * What a session has set, under PostgreSQL's rules for transactions (R-41): a SET counts from the
  * moment its command completes, and is undone by ROLLBACK, by ROLLBACK TO a savepoint before it,
  * and by an error in an implicit transaction. The same for `SET pointsman.*`. Fed with the
- * effects of completed commands and with the status of each ReadyForQuery.
+ * effects of completed commands and with the status of each ReadyForQuery. The same for what it
+ * listens to, where LISTEN is answered by us (session/channels.h).
  */
 
 struct txn_savepoint;
@@ -30,6 +31,9 @@ struct txn {
 	struct hints *hints;         /* from SET pointsman.x; NULL: none */
 	struct hints *hints_committed;
 	struct hints *hints_local;        /* from SET LOCAL */
+	/* Channels, as sets of names: immutable, so that a state is remembered by a reference. */
+	struct settings *channels;
+	struct settings *channels_committed;
 	struct txn_savepoint *savepoints; /* the innermost first */
 };
 
@@ -53,6 +57,10 @@ void txn_note_ready(struct txn *txn, uint8_t status, usec now);
 /* SET [LOCAL] pointsman.name = value, or RESET (value NULL). false: `why` says what is wrong. */
 bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,
 		  size_t why_size);
+
+/* LISTEN, or UNLISTEN (channel NULL: of all). false without memory: nothing has changed. */
+bool txn_listen(struct txn *txn, const char *channel);
+bool txn_unlisten(struct txn *txn, const char *channel);
 
 /* Adds the session's hints, as weaker ones. */
 void txn_merge_hints(const struct txn *txn, struct hints *hints);

@@ -27,6 +27,8 @@ enum worker_mail_kind {
 	WORKER_MAIL_CANCELLED, /* the answer: it was, and it is delivered; or it was not */
 	WORKER_MAIL_CALL,      /* run a function here */
 	WORKER_MAIL_DRAIN,
+	WORKER_MAIL_ORDER, /* of a channel, to its database's owner: see worker/notify.h */
+	WORKER_MAIL_HEARD, /* ... and back */
 	WORKER_MAIL_STOP,
 };
 
@@ -51,6 +53,7 @@ struct worker {
 	struct snapshot *snapshot;
 	struct pool_env pool_env;
 	struct session_env env; /* env.pools, env.clients, env.databases ... */
+	struct list hubs;       /* of the databases whose listening connection is here */
 	atomic_int clients;     /* for choosing the least loaded one */
 	bool is_draining;
 	bool is_drain_hasty; /* clients that are in the middle of nothing are told to go */

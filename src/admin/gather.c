@@ -16,6 +16,7 @@
 #include "net/conn.h"
 #include "pool/pool.h"
 #include "pool/settings.h"
+#include "session/channels.h"
 #include "session/client.h"
 #include "sql/judge.h"
 
@@ -323,9 +324,13 @@ static bool add_pools(struct worker *worker, struct rows **rows)
 	struct owners owners;
 	bool is_whole = owners_make(&owners, &worker->env);
 
-	LIST_EACH (pools_list(worker->env.pools), node)
+	LIST_EACH (pools_list(worker->env.pools), node) {
+		const struct pool *pool = LIST_ENTRY(node, struct pool, node);
+
+		/* SHOW CHANNELS and SHOW SERVERS have what listens. */
 		is_whole =
-			is_whole && add_pool(LIST_ENTRY(node, struct pool, node), &owners, rows);
+			is_whole && (pool->key.is_for_listening || add_pool(pool, &owners, rows));
+	}
 	LIST_EACH (&worker->env.clients, node) {
 		const struct client *client = LIST_ENTRY(node, struct client, node);
 
@@ -599,6 +604,48 @@ void user_row_fold(void *into, const void *from)
 {
 	((struct user_row *)into)->clients += ((const struct user_row *)from)->clients;
 	((struct user_row *)into)->servers += ((const struct user_row *)from)->servers;
+}
+
+/* --- channels --- */
+
+static void add_channel(void *context, const struct channel_home *home, const char *name,
+			size_t sessions, bool is_heard)
+{
+	struct channel_row *row = rows_add(context);
+
+	if (!row)
+		return;
+	copy_name(row->cluster, home->cluster);
+	copy_name(row->database, home->database);
+	copy_name(row->name, name);
+	row->sessions = sessions;
+	row->is_heard = is_heard;
+}
+
+void gather_channels(struct worker *worker, void *argument, void **result)
+{
+	struct rows *rows = rows_create(sizeof(struct channel_row));
+
+	(void)argument;
+	if (rows)
+		channels_each(&worker->env, add_channel, &rows);
+	*result = rows;
+}
+
+int channel_row_compare(const void *a, const void *b)
+{
+	const struct channel_row *x = a;
+	const struct channel_row *y = b;
+	int order = strcmp(x->cluster, y->cluster);
+
+	order = order ? order : strcmp(x->database, y->database);
+	return order ? order : strcmp(x->name, y->name);
+}
+
+void channel_row_fold(void *into, const void *from)
+{
+	((struct channel_row *)into)->sessions += ((const struct channel_row *)from)->sessions;
+	((struct channel_row *)into)->is_heard &= ((const struct channel_row *)from)->is_heard;
 }
 
 /* --- lists --- */

@@ -55,6 +55,9 @@ static void do_to_pools(const struct session_database *database, const struct ob
 	LIST_EACH (pools_list(o->worker->env.pools), node) {
 		struct pool *pool = LIST_ENTRY(node, struct pool, node);
 
+		/* What listens is not in use as others are, and its end would end sessions. */
+		if (pool->key.is_for_listening && o->order->kind != ORDER_KILL)
+			continue;
 		if (owners_have(&o->owners, pool, database))
 			do_to_pool(pool, o);
 	}

@@ -230,6 +230,10 @@ static const struct build_column pin_columns[] = {
 	{ "node", T },   { "reason", T }, { "for_ms", L },
 };
 
+static const struct build_column channel_columns[] = {
+	{ "cluster", T }, { "database", T }, { "channel", T }, { "sessions", I }, { "state", T },
+};
+
 static const struct build_column cancel_columns[] = { { "name", T }, { "count", N } };
 
 #define COLUMNS(columns)  columns, sizeof(columns) / sizeof((columns)[0])
@@ -272,6 +276,8 @@ static const struct show shows[] = {
 	{ "CHAIN", RIGHT_STATS, COLUMNS(chain_columns), show_chain, GATHER(stages, stage),
 	  stage_row_fold },
 	{ "PINS", RIGHT_STATS, COLUMNS(pin_columns), show_pins, GATHER(clients, socket), NULL },
+	{ "CHANNELS", RIGHT_STATS, COLUMNS(channel_columns), show_channels,
+	  GATHER(channels, channel), channel_row_fold },
 	{ "CANCELS", RIGHT_STATS, COLUMNS(cancel_columns), show_cancels, NOTHING },
 	{ "PEERS", RIGHT_STATS, COLUMNS(peer_columns), show_nothing, NOTHING },
 	{ "PEER_POOLS", RIGHT_STATS, COLUMNS(peer_pool_columns), show_nothing, NOTHING },

@@ -144,3 +144,19 @@ void show_pins(const struct console *console, const struct rows *rows, struct ta
 		table_end_row(table);
 	}
 }
+
+void show_channels(const struct console *console, const struct rows *rows, struct table *table)
+{
+	(void)console;
+	for (size_t i = 0; i < rows->count; i++) {
+		const struct channel_row *row = rows_at(rows, i);
+
+		table_begin_row(table);
+		table_text(table, row->cluster);
+		table_text(table, row->database);
+		table_text(table, row->name);
+		table_int(table, (int64_t)row->sessions);
+		table_text(table, row->is_heard ? "listening" : "asked");
+		table_end_row(table);
+	}
+}

@@ -73,14 +73,17 @@ void pool_registry_destroy(struct pool_registry **registry_pointer)
 
 bool pool_key_text(const struct pool_key *key, struct bytes *out)
 {
+	const char *purpose = key->is_for_listening ? "listening" : "";
+
 	bytes_append(out, key->cluster_name, strlen(key->cluster_name) + 1);
 	bytes_append(out, key->node_name, strlen(key->node_name) + 1);
 	bytes_append(out, key->database, strlen(key->database) + 1);
 	bytes_append(out, key->user, strlen(key->user) + 1);
+	bytes_append(out, purpose, strlen(purpose) + 1);
 	return !out->failed;
 }
 
-/* The share's own name is its key: four strings with their NULs. */
+/* The share's own name is its key: five strings with their NULs. */
 static struct pool_share *make_share(const struct bytes *name)
 {
 	struct pool_share *share = calloc(1, sizeof(*share));
@@ -177,7 +180,7 @@ static size_t name_length(const char *name)
 {
 	const char *at = name;
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		at += strlen(at) + 1;
 	return (size_t)(at - name);
 }

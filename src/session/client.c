@@ -13,6 +13,7 @@
 #include "base/panic.h"
 #include "base/random.h"
 #include "pool/cancel.h"
+#include "session/channels.h"
 #include "wire/build.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -41,7 +42,7 @@ const char *close_reason_name(enum close_reason reason)
 {
 	static const char *const names[CLOSE_REASON_COUNT] = {
 		"terminate", "client_gone", "protocol_error", "server_lost",  "timeout",
-		"no_memory", "admin",       "shutdown",       "login_failed",
+		"no_memory", "admin",       "shutdown",       "login_failed", "notify_overflow",
 	};
 
 	return names[reason];
@@ -188,6 +189,7 @@ void client_close(struct client *client, enum close_reason reason, const char *s
 	client->input = NULL;
 	client->input_left = 0;
 	drop_key(client);
+	channels_leave(client);
 	drop_unsent_request(client);
 	client_set_state(client, CLIENT_GONE);
 	if (client->server)
@@ -409,6 +411,7 @@ static void on_drained(void *context)
 
 	if (client->server && conn_is_paused(client->server->conn))
 		conn_resume(client->server->conn);
+	channels_settle(client);
 	client_resume(client);
 }
 
@@ -428,6 +431,7 @@ void client_request_finished(struct client *client)
 		return;
 	}
 	client_set_state(client, CLIENT_IDLE);
+	channels_settle(client);
 	client_resume(client);
 }
 

@@ -20,12 +20,15 @@ bool session_env_init(struct session_env *env, const struct judge_limits *judge_
 	list_init(&env->clients);
 	list_init(&env->databases);
 	list_init(&env->route_waiters);
+	list_init(&env->channel_list);
 	env->keys = strmap_create();
 	env->identities = strmap_create();
 	env->welcomes = strmap_create();
+	env->channels = strmap_create();
 	env->statements = statement_cache_create(IDLE_STATEMENT_BYTES);
 	env->judge = judge_create(judge_limits);
-	return env->keys && env->identities && env->welcomes && env->statements && env->judge;
+	return env->keys && env->identities && env->welcomes && env->channels &&
+	       env->statements && env->judge;
 }
 
 /* --- identities --- */
@@ -217,6 +220,7 @@ void session_env_destroy(struct session_env *env)
 	strmap_destroy(&env->identities);
 	strmap_destroy(&env->keys);
 	strmap_destroy(&env->welcomes);
+	strmap_destroy(&env->channels);
 	statement_cache_destroy(&env->statements);
 	judge_destroy(&env->judge);
 	topology_unref(&env->topology);

@@ -1,11 +1,13 @@
 /*
- * SET, RESET and SHOW of pointsman.*: settings of the proxy itself, which never reach a server.
+ * Statements that never reach a server: SET, RESET and SHOW of pointsman.*, settings of the proxy
+ * itself; LISTEN and UNLISTEN, of which session/channels.h does what is to be done.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "session/client.h"
 #include "wire/build.h"
+#include "wire/message.h"
 
 static const struct effect *own_effect(const struct statement_facts *facts)
 {
@@ -17,9 +19,41 @@ static const struct effect *own_effect(const struct statement_facts *facts)
 	return NULL;
 }
 
-bool own_statement_is(const struct statement_facts *facts)
+static bool is_listening(const struct effect *effect)
 {
+	return effect->kind == EFFECT_LISTEN || effect->kind == EFFECT_UNLISTEN;
+}
+
+/* Nothing but LISTEN and UNLISTEN. */
+static bool is_all_listening(const struct statement_facts *facts)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; facts && i < facts->n_effects; i++)
+		n += is_listening(&facts->effects[i]);
+	return n > 0 && n == facts->n_statements;
+}
+
+bool own_statement_is(const struct client *client, const struct statement_facts *facts)
+{
+	if (is_all_listening(facts))
+		return client->identity->database->mode != POOL_SESSION &&
+		       client->pin != PIN_LISTEN;
 	return own_effect(facts) != NULL;
+}
+
+bool own_statement_has_listen(const struct statement_facts *facts)
+{
+	for (size_t i = 0; i < facts->n_effects; i++) {
+		if (facts->effects[i].kind == EFFECT_LISTEN)
+			return true;
+	}
+	return false;
+}
+
+bool own_statement_is_alone(const struct statement_facts *facts)
+{
+	return facts->n_statements == 1 || is_all_listening(facts);
 }
 
 void own_statement_describe(const struct statement_facts *facts, struct bytes *out)
@@ -28,8 +62,8 @@ void own_statement_describe(const struct statement_facts *facts, struct bytes *o
 	char name[80];
 	struct build_column column = { name, OID_TEXT };
 
-	if (effect->kind == EFFECT_SET_HINT) {
-		build_empty(out, 'n');
+	if (!effect || effect->kind == EFFECT_SET_HINT) {
+		build_empty(out, MSG_B_NO_DATA);
 		return;
 	}
 	snprintf(name, sizeof(name), "pointsman.%s", effect->name);
@@ -159,12 +193,33 @@ static void execute_set(struct client *client, const struct effect *effect, stru
 	build_error(out, "ERROR", "22023", message, NULL, NULL);
 }
 
+/* Who is to hear it has been seen to before (channels_subscribe()). */
+static void execute_listening(struct client *client, const struct statement_facts *facts,
+			      struct bytes *out)
+{
+	for (size_t i = 0; i < facts->n_effects; i++) {
+		const struct effect *effect = &facts->effects[i];
+		bool is_listen = effect->kind == EFFECT_LISTEN;
+
+		if (!is_listening(effect))
+			continue;
+		if (!(is_listen ? txn_listen : txn_unlisten)(&client->txn, effect->name)) {
+			build_error(out, "ERROR", "53200", "pointsman: out of memory",
+				    "reason: no_memory", NULL);
+			return;
+		}
+		build_command_complete(out, is_listen ? "LISTEN" : "UNLISTEN");
+	}
+}
+
 void own_statement_execute(struct client *client, const struct statement_facts *facts,
 			   bool with_description, struct bytes *out)
 {
 	const struct effect *effect = own_effect(facts);
 
-	if (effect->kind == EFFECT_SHOW_HINT)
+	if (!effect)
+		execute_listening(client, facts, out);
+	else if (effect->kind == EFFECT_SHOW_HINT)
 		execute_show(client, facts, with_description, out);
 	else
 		execute_set(client, effect, out);

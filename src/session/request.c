@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "session/channels.h"
 #include "session/client.h"
 #include "wire/build.h"
 #include "wire/frame.h"
@@ -191,6 +192,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 	}
 	ASSERT(!request->is_sent);
 	request->has_error = true;
+	txn_note_error(&client->txn);
 	if (client->conn) {
 		forget_names(request);
 		snprintf(detail, sizeof(detail), "reason: %s", reason);
@@ -199,6 +201,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 			client->is_batch_failed = true;
 		else
 			build_ready(conn_out(client->conn), client->txn.status);
+		txn_note_ready(&client->txn, client->txn.status, clock_now());
 		conn_flush(client->conn);
 	}
 	return STAGE_REPLY;
@@ -226,6 +229,7 @@ static bool has_resumer(const struct request *request)
 	const struct client *client = request->client;
 
 	switch (request->stage) {
+	case STAGE_GOVERN: return channels_are_awaited(client);
 	case STAGE_ROUTE: return list_contains_node(&client->route_node);
 	case STAGE_BORROW: return request->waiter.pool != NULL;
 	case STAGE_PREPARE:

@@ -151,14 +151,17 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	op->facts = request->query_facts;
 	if (env->limits.strict_hints && request->bad_hint[0])
 		return refuse_strict_hint(request, op);
-	if (!own_statement_is(op->facts))
+	if (!own_statement_is(request->client, op->facts))
 		return classify_deallocate(request, op);
-	/* With others, or behind what is not answered yet, its answer would overtake theirs
-	 * (R-20). */
-	if (verdict->n_statements > 1 || request->n_ops > 1 || request->client->is_batch_open ||
-	    !pending_is_empty(&request->client->pending))
-		return refuse(op, "0A000",
-			      "pointsman: SET and SHOW of pointsman settings must be sent alone");
+	/* Behind what is not answered yet its answer would overtake theirs. */
+	if (request->n_ops > 1 || request->client->is_batch_open ||
+	    !pending_is_empty(&request->client->pending) || !own_statement_is_alone(op->facts))
+		return refuse(
+			op, "0A000",
+			"pointsman: SET and SHOW of pointsman settings, LISTEN and UNLISTEN "
+			"must be sent alone");
+	request->pin = PIN_NONE; /* no server sees it */
+	request->has_listen = own_statement_has_listen(op->facts);
 	return answer(op, OP_ANSWER) != NULL; /* executed by govern */
 }
 
@@ -236,7 +239,7 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 		return refuse_strict_hint(request, op);
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
-	if (own_statement_is(op->statement->facts))
+	if (own_statement_is(client, op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	note_facts(request, op->statement->facts);
 	if (name[0] && op->statement->is_proved && !client->server)
@@ -267,7 +270,7 @@ static bool attach_statement(struct request *request, struct op *op, const char 
 	op->statement = statement_ref(statement);
 	if (name[0])
 		op->action = OP_REWRITE;
-	if (!own_statement_is(statement->facts))
+	if (!own_statement_is(request->client, statement->facts))
 		note_facts(request, statement->facts);
 	return true;
 }
@@ -302,7 +305,7 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 	if (!attach_statement(request, op, name) ||
 	    !remember_portal(client, portal, op->statement))
 		return false;
-	if (op->statement && own_statement_is(op->statement->facts))
+	if (op->statement && own_statement_is(client, op->statement->facts))
 		return answer_empty(op, MSG_B_BIND_COMPLETE);
 	return true;
 }
@@ -342,7 +345,8 @@ static bool classify_describe(struct request *request, struct op *op, struct cur
 	if (kind == 'S' && !attach_statement(request, op, name))
 		return false;
 	statement = kind == 'S' ? op->statement : portal_statement(request->client, name);
-	if (statement && op->action != OP_REFUSE && own_statement_is(statement->facts))
+	if (statement && op->action != OP_REFUSE &&
+	    own_statement_is(request->client, statement->facts))
 		return describe_own(op, statement->facts, kind == 'S');
 	return true;
 }
@@ -362,9 +366,10 @@ static bool classify_execute(struct request *request, struct op *op, struct curs
 		return true;
 	op->facts = statement->facts;
 	op->statement = statement_ref(statement);
-	if (!own_statement_is(statement->facts))
+	if (!own_statement_is(request->client, statement->facts))
 		return true;
 	out = answer(op, OP_ANSWER);
+	request->has_listen |= own_statement_has_listen(statement->facts);
 	if (out)
 		own_statement_execute(request->client, statement->facts, false, out);
 	return out && !out->failed;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
+#include "session/channels.h"
 #include "session/client.h"
 #include "wire/build.h"
 #include "wire/message.h"
@@ -37,10 +38,18 @@ static bool opens_transaction(const struct request *request)
 
 static void answer_own_query(struct request *request, const struct op *op, struct bytes *out)
 {
-	if (op->type == MSG_F_QUERY && own_statement_is(op->facts) && op->action == OP_ANSWER)
+	if (op->type == MSG_F_QUERY && own_statement_is(request->client, op->facts) &&
+	    op->action == OP_ANSWER)
 		own_statement_execute(request->client, op->facts, true, out);
 	else
 		bytes_append(out, bytes_begin(op->answer), bytes_length(op->answer));
+}
+
+/* What ends the implicit transaction of statements that no server has seen. */
+static void answer_ready(struct client *client)
+{
+	txn_note_ready(&client->txn, client->txn.status, clock_now());
+	build_ready(conn_out(client->conn), client->txn.status);
 }
 
 /* A request that no server need see: all its answers are ours. */
@@ -56,14 +65,16 @@ static enum stage_result answer_here(struct request *request)
 			client->is_batch_failed = false;
 			if (!txn_is_open(&client->txn))
 				client_forget_portals(client);
-			build_ready(out, client->txn.status);
+			answer_ready(client);
 			continue;
 		}
 		if (client->is_batch_failed || !op->answer)
 			continue;
 		answer_own_query(request, op, out);
+		if (op->action == OP_REFUSE)
+			txn_note_error(&client->txn);
 		if (op->type == MSG_F_QUERY)
-			build_ready(out, client->txn.status);
+			answer_ready(client);
 		else if (op->action == OP_REFUSE)
 			client->is_batch_failed = true;
 	}
@@ -80,8 +91,11 @@ static void send_warning(struct client *client, const char *text)
 enum stage_result stage_govern(struct request *request)
 {
 	struct client *client = request->client;
+	enum stage_result result;
 	char text[240];
 
+	if (request->has_listen && (result = channels_subscribe(request)) != STAGE_NEXT)
+		return result;
 	if (request->bad_hint[0] && !client->env->limits.strict_hints) {
 		snprintf(text, sizeof(text), "pointsman: hint ignored: %s", request->bad_hint);
 		send_warning(client, text);
@@ -175,7 +189,8 @@ static void decide(struct request *request)
 	request->decision = route_decide(&facts);
 }
 
-/* That BEGIN, COMMIT or SET go to the primary surprises nobody, whatever the session's hint is. */
+/* That BEGIN, COMMIT or SET go to the primary surprises nobody, whatever the session's hint is.
+ */
 static bool is_overruling_news(const struct request *request)
 {
 	return request->decision.hint_overruled && !request->is_hint_default &&

@@ -13,6 +13,7 @@
 struct txn_savepoint {
 	struct txn_savepoint *outer;
 	struct settings *settings;
+	struct settings *channels;
 	struct hints *hints;
 	struct hints *hints_local;
 	char name[];
@@ -57,6 +58,7 @@ static void pop_savepoint(struct txn *txn)
 
 	txn->savepoints = top->outer;
 	settings_unref(&top->settings);
+	settings_unref(&top->channels);
 	free(top->hints);
 	free(top->hints_local);
 	free(top);
@@ -76,6 +78,7 @@ static bool push_savepoint(struct txn *txn, const char *name)
 		return false;
 	memcpy(top->name, name, strlen(name) + 1);
 	top->settings = settings_ref(txn->settings);
+	top->channels = settings_ref(txn->channels);
 	top->hints = copy_hints(txn->hints);
 	top->hints_local = copy_hints(txn->hints_local);
 	top->outer = txn->savepoints;
@@ -108,6 +111,7 @@ static void roll_back_to(struct txn *txn, const char *name)
 	if (!savepoint)
 		return;
 	replace_settings(&txn->settings, savepoint->settings);
+	replace_settings(&txn->channels, savepoint->channels);
 	replace_hints(&txn->hints, savepoint->hints);
 	replace_hints(&txn->hints_local, savepoint->hints_local);
 	txn->has_failed = false;
@@ -125,6 +129,7 @@ static void end_transaction(struct txn *txn)
 static void commit(struct txn *txn)
 {
 	replace_settings(&txn->committed, txn->settings);
+	replace_settings(&txn->channels_committed, txn->channels);
 	replace_hints(&txn->hints_committed, txn->hints);
 	end_transaction(txn);
 }
@@ -132,6 +137,7 @@ static void commit(struct txn *txn)
 static void roll_back(struct txn *txn)
 {
 	replace_settings(&txn->settings, txn->committed);
+	replace_settings(&txn->channels, txn->channels_committed);
 	replace_hints(&txn->hints, txn->hints_committed);
 	end_transaction(txn);
 }
@@ -208,7 +214,11 @@ bool txn_apply(struct txn *txn, const struct effect *effect, const char *tag)
 	case EFFECT_SET: return apply_set(txn, effect);
 	case EFFECT_RESET: return apply_reset(txn, effect->name);
 	case EFFECT_RESET_ALL: return apply_reset_all(txn, false);
-	case EFFECT_DISCARD_ALL: return apply_reset_all(txn, true);
+	case EFFECT_DISCARD_ALL:
+		settings_unref(&txn->channels);
+		return apply_reset_all(txn, true);
+	case EFFECT_LISTEN:   /* txn_listen() has done it, where it is not the server's */
+	case EFFECT_UNLISTEN: /* the same */
 	case EFFECT_BEGIN:
 	case EFFECT_SET_TRANSACTION:
 	case EFFECT_SET_HINT:
@@ -240,6 +250,8 @@ void txn_destroy(struct txn *txn)
 	settings_unref(&txn->startup);
 	settings_unref(&txn->settings);
 	settings_unref(&txn->committed);
+	settings_unref(&txn->channels);
+	settings_unref(&txn->channels_committed);
 	drop_hints(&txn->hints_startup);
 	drop_hints(&txn->hints);
 	drop_hints(&txn->hints_committed);
@@ -273,9 +285,37 @@ void txn_note_ready(struct txn *txn, uint8_t status, usec now)
 	txn->began_at = 0;
 	if (txn->has_failed)
 		roll_back(txn);
-	else if (txn->settings != txn->committed || txn->hints || txn->hints_committed ||
-		 txn->hints_local || txn->savepoints)
+	else if (txn->settings != txn->committed || txn->channels != txn->channels_committed ||
+		 txn->hints || txn->hints_committed || txn->hints_local || txn->savepoints)
 		commit(txn);
+}
+
+/* --- channels --- */
+
+static bool take_channels(struct txn *txn, struct settings *next, bool failed)
+{
+	if (failed)
+		return false;
+	settings_unref(&txn->channels);
+	txn->channels = next;
+	return true;
+}
+
+bool txn_listen(struct txn *txn, const char *channel)
+{
+	bool failed = false;
+	struct settings *next = settings_with(txn->channels, channel, "", &failed);
+
+	return take_channels(txn, next, failed);
+}
+
+bool txn_unlisten(struct txn *txn, const char *channel)
+{
+	bool failed = false;
+	struct settings *next =
+		channel ? settings_without(txn->channels, channel, &failed) : NULL;
+
+	return take_channels(txn, next, failed);
 }
 
 /* --- hints --- */
@@ -303,8 +343,6 @@ bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool loc
 	}
 	free(*where);
 	*where = copy;
-	if (!local && !txn_is_open(txn))
-		replace_hints(&txn->hints_committed, txn->hints);
 	return true;
 }
 

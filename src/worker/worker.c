@@ -16,6 +16,7 @@
 #include "session/client_login.h"
 #include "worker/fleet.h"
 #include "worker/mail.h"
+#include "worker/notify.h"
 
 #define TICK               (100 * USEC_PER_MS)
 #define TICKS_FOR_SESSIONS 5
@@ -187,6 +188,7 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 	worker->env.topology_shape++; /* sessions look their pools up anew */
 	pools_check_addresses(worker->env.pools);
 	session_forget_welcomes(&worker->env);
+	notify_check(worker);
 	if (topology)
 		session_env_set_topology(&worker->env, topology); /* wakes who waits for a node */
 }
@@ -423,6 +425,11 @@ static void op_cancel(void *context, const struct cancel_key *key, struct conn *
 	}
 }
 
+static bool op_listen(void *context, const struct channel_order *order)
+{
+	return notify_order(context, order);
+}
+
 static const struct session_ops session_ops = {
 	.database = op_database,
 	.secret = op_secret,
@@ -431,6 +438,7 @@ static const struct session_ops session_ops = {
 	.client_left = op_client_left,
 	.cancel = op_cancel,
 	.admin = op_admin,
+	.listen = op_listen,
 	.is_admin = op_is_admin,
 };
 
@@ -583,6 +591,7 @@ void worker_receive(struct worker *worker, struct mail *mail)
 	case WORKER_MAIL_TOPOLOGY:
 		session_env_set_topology(&worker->env, ((struct topology_mail *)mail)->topology);
 		pools_check_addresses(worker->env.pools);
+		notify_check(worker);
 		break;
 	case WORKER_MAIL_SNAPSHOT:
 		take_snapshot(worker, ((struct snapshot_mail *)mail)->snapshot,
@@ -592,6 +601,8 @@ void worker_receive(struct worker *worker, struct mail *mail)
 	case WORKER_MAIL_CANCELLED: count_answer(((struct cancel_mail *)mail)->round); break;
 	case WORKER_MAIL_CALL: run_call(worker, (struct call_mail *)mail); return;
 	case WORKER_MAIL_DRAIN: begin_drain(worker, (struct drain_mail *)mail); break;
+	case WORKER_MAIL_ORDER:
+	case WORKER_MAIL_HEARD: notify_receive(worker, mail); return;
 	case WORKER_MAIL_STOP: loop_stop(worker->loop); break;
 	default: UNREACHABLE();
 	}
@@ -686,6 +697,7 @@ struct worker *worker_create(struct fleet *fleet, int index, struct snapshot *sn
 	worker->fleet = fleet;
 	worker->index = index;
 	worker->snapshot = snapshot_ref(snapshot);
+	list_init(&worker->hubs);
 	snprintf(worker->name, sizeof(worker->name), "worker %d", index);
 	worker->loop = loop_create();
 	if (!worker->loop)
@@ -713,6 +725,7 @@ void worker_destroy(struct worker **worker_pointer)
 		return;
 	if (worker->env.keys)
 		session_env_destroy(&worker->env);
+	notify_end(worker);
 	pools_destroy(&worker->env.pools);
 	loop_timer_destroy(&worker->tick);
 	mailbox_destroy(&worker->mailbox, discard_mail, worker);

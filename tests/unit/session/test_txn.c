@@ -220,6 +220,7 @@ START_TEST(hints_follow_transactions)
 {
 	set_hint("replica", false);
 	ck_assert_int_eq(hint(), READ_HINT_REPLICA);
+	txn_note_ready(&txn, 'I', 0);
 	play("BEGIN T");
 	set_hint("primary", false);
 	ck_assert_int_eq(hint(), READ_HINT_PRIMARY);
