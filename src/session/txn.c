@@ -162,6 +162,21 @@ static bool set(struct txn *txn, struct settings *next, bool failed)
 	return true;
 }
 
+/*
+ * SET and RESET SESSION AUTHORIZATION end a SET ROLE (PostgreSQL's SetSessionUserId()): a server
+ * that comes later must not enter that role again, which may not even exist any more.
+ */
+static bool end_role(struct txn *txn, const char *name)
+{
+	bool failed = false;
+	struct settings *next;
+
+	if (strcmp(name, "session_authorization") != 0)
+		return true;
+	next = settings_without(txn->settings, "role", &failed);
+	return set(txn, next, failed);
+}
+
 static bool apply_set(struct txn *txn, const struct effect *effect)
 {
 	bool failed = false;
@@ -170,7 +185,7 @@ static bool apply_set(struct txn *txn, const struct effect *effect)
 	if (effect->flags & EFFECT_LOCAL)
 		return true; /* ends with the transaction, on the server that has it */
 	next = settings_with(txn->settings, effect->name, effect->value, &failed);
-	return set(txn, next, failed);
+	return set(txn, next, failed) && end_role(txn, effect->name);
 }
 
 static bool apply_reset(struct txn *txn, const char *name)
@@ -180,7 +195,7 @@ static bool apply_reset(struct txn *txn, const char *name)
 	struct settings *next = startup ? settings_with(txn->settings, name, startup, &failed)
 					: settings_without(txn->settings, name, &failed);
 
-	return set(txn, next, failed);
+	return set(txn, next, failed) && end_role(txn, name);
 }
 
 /* RESET ALL leaves role and session_authorization as they are; DISCARD ALL does not. */

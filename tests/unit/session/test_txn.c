@@ -174,7 +174,7 @@ END_TEST
 /* RESET ALL leaves who one is; DISCARD ALL does not. */
 START_TEST(identities)
 {
-	play("role=r session_authorization=q a=1 I -- I");
+	play("session_authorization=q role=r a=1 I -- I");
 	ck_assert_str_eq(value("a"), "-");
 	ck_assert_str_eq(value("role"), "r");
 	ck_assert_str_eq(value("session_authorization"), "q");
@@ -182,6 +182,20 @@ START_TEST(identities)
 	play("DISCARD I");
 	ck_assert_str_eq(value("role"), "-");
 	ck_assert_str_eq(value("s"), "9");
+}
+END_TEST
+
+/* Another session_user ends a SET ROLE, also one that may not exist any more. */
+START_TEST(another_session_user_ends_the_role)
+{
+	play("session_authorization=q role=r I -session_authorization I");
+	ck_assert_str_eq(value("role"), "-");
+	ck_assert_str_eq(value("session_authorization"), "-");
+	play("role=r I session_authorization=q I");
+	ck_assert_str_eq(value("role"), "-");
+	play("role=r I BEGIN T session_authorization=p role=o ROLLBACK I");
+	ck_assert_str_eq(value("role"), "r");
+	ck_assert_str_eq(value("session_authorization"), "q");
 }
 END_TEST
 
@@ -468,6 +482,7 @@ static Suite *txn_suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, sequence, 0, ROWS(sequences));
 	tcase_add_test(tc, identities);
+	tcase_add_test(tc, another_session_user_ends_the_role);
 	tcase_add_test(tc, the_time_of_a_transaction);
 	tcase_add_test(tc, hints_follow_transactions);
 	tcase_add_test(tc, local_hints_end_with_the_transaction);
