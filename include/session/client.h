@@ -100,7 +100,6 @@ struct client {
 	usec request_at; /* the last request began */
 	usec xact_at;    /* the open transaction began; 0: none is open */
 	usec state_since;
-	struct log_ctx ctx;
 
 	/* For SHOW pointsman.last_*. */
 	struct {
@@ -142,6 +141,9 @@ void client_abandon(struct client *client);
 
 /* Time-outs of all clients. */
 void client_tick(struct session_env *env, usec now);
+
+/* Whom log lines about it name. The strings are valid while the client is. */
+struct log_ctx client_log_ctx(const struct client *client);
 
 /* The one writer of client->state. */
 void client_set_state(struct client *client, enum client_state state);

@@ -41,6 +41,10 @@ struct txn {
 void txn_init(struct txn *txn, struct settings *startup);
 void txn_destroy(struct txn *txn);
 
+/* `equal` has the same start-up settings: it is kept instead of our own copy of them. Only before
+ * anything else has been set. */
+void txn_share_startup(struct txn *txn, struct settings *equal);
+
 /* Hints from start-up options; copied. */
 void txn_set_startup_hints(struct txn *txn, const struct hints *hints);
 

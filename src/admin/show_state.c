@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "admin/console_private.h"
 #include "admin/gather.h"
 #include "base/version.h"
@@ -312,20 +316,39 @@ void show_lists(const struct console *console, const struct rows *rows, struct t
 
 /* --- memory --- */
 
+static void put_memory(struct table *table, const struct memory_row *row)
+{
+	table_begin_row(table);
+	table_text(table, row->name);
+	table_int(table, (int64_t)row->size);
+	table_int(table, (int64_t)row->used);
+	table_int(table, (int64_t)row->free);
+	table_int(table, (int64_t)row->total);
+	table_end_row(table);
+}
+
+/* The process as its allocator sees it: what the other rows are a part of. In bytes. */
+static void put_heap(struct table *table)
+{
+#ifdef __GLIBC__
+	struct mallinfo2 info = mallinfo2();
+	struct memory_row row = { .name = "heap",
+				  .used = info.uordblks + info.hblkhd,
+				  .free = info.fordblks,
+				  .total = info.uordblks + info.fordblks + info.hblkhd };
+
+	put_memory(table, &row);
+#else
+	(void)table;
+#endif
+}
+
 void show_mem(const struct console *console, const struct rows *rows, struct table *table)
 {
 	(void)console;
-	for (size_t i = 0; i < rows->count; i++) {
-		const struct memory_row *row = rows_at(rows, i);
-
-		table_begin_row(table);
-		table_text(table, row->name);
-		table_int(table, (int64_t)row->size);
-		table_int(table, (int64_t)row->used);
-		table_int(table, (int64_t)row->free);
-		table_int(table, (int64_t)row->total);
-		table_end_row(table);
-	}
+	for (size_t i = 0; i < rows->count; i++)
+		put_memory(table, rows_at(rows, i));
+	put_heap(table);
 }
 
 /* --- nodes --- */

@@ -55,6 +55,14 @@ void client_set_state(struct client *client, enum client_state state)
 	client->state_since = clock_now();
 }
 
+struct log_ctx client_log_ctx(const struct client *client)
+{
+	return (struct log_ctx){ .kind = "client",
+				 .id = client->id,
+				 .user = client->identity->user,
+				 .database = client->identity->database->name };
+}
+
 const struct cluster *client_cluster(const struct client *client)
 {
 	return session_cluster(client->env, client->identity->database);
@@ -100,10 +108,11 @@ static void drop_key(struct client *client)
 
 static void log_end(const struct client *client, enum close_reason reason)
 {
+	struct log_ctx ctx = client_log_ctx(client);
+
 	if (!client->env->limits.log_disconnections)
 		return;
-	log_info(&client->ctx,
-		 "session ended: %s, %llu requests, %llu bytes in, %llu out, %lld ms",
+	log_info(&ctx, "session ended: %s, %llu requests, %llu bytes in, %llu out, %lld ms",
 		 close_reason_name(reason), (unsigned long long)client->n_requests,
 		 client->conn ? (unsigned long long)conn_bytes_in(client->conn) : 0,
 		 client->conn ? (unsigned long long)conn_bytes_out(client->conn) : 0,
@@ -450,13 +459,16 @@ static bool welcome_key(const struct client *client, struct bytes *out)
  */
 struct welcome {
 	struct bytes reports;
+	struct settings *settings; /* theirs, which all of them share */
 	usec made_at;
 };
 
 static void drop_welcome(struct welcome *welcome)
 {
-	if (welcome)
-		bytes_free(&welcome->reports);
+	if (!welcome)
+		return;
+	bytes_free(&welcome->reports);
+	settings_unref(&welcome->settings);
 	free(welcome);
 }
 
@@ -492,6 +504,7 @@ static void remember_welcome(struct client *client, const struct bytes *reports)
 	if (!fresh)
 		return;
 	fresh->made_at = clock_now();
+	fresh->settings = settings_ref(client->txn.startup);
 	bytes_append(&fresh->reports, bytes_begin(reports), bytes_length(reports));
 	if (!fresh->reports.failed && welcome_key(client, &key)) {
 		old = strmap_get(env->welcomes, bytes_begin(&key), bytes_length(&key));
@@ -538,6 +551,14 @@ void client_welcome(struct client *client)
 	bytes_free(&reports);
 }
 
+static void log_log_in(const struct client *client)
+{
+	struct log_ctx ctx = client_log_ctx(client);
+
+	if (client->env->limits.log_connections)
+		log_info(&ctx, "logged in from %s:%d", client->host, client->port);
+}
+
 static void greet(struct client *client)
 {
 	struct collect_extent nothing = { .end = REQUEST_LOGIN };
@@ -547,6 +568,8 @@ static void greet(struct client *client)
 	if (welcome_key(client, &key))
 		known = strmap_get(client->env->welcomes, bytes_begin(&key), bytes_length(&key));
 	bytes_free(&key);
+	if (known)
+		txn_share_startup(&client->txn, known->settings);
 	if (!known || clock_now() - known->made_at >= WELCOME_LIFE) {
 		begin_request(client, &nothing);
 		return;
@@ -577,10 +600,6 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	memcpy(client->host, params->host, sizeof(client->host));
 	client->last.node = -1;
 	client->last.staleness = -1;
-	client->ctx = (struct log_ctx){ .kind = "client",
-					.id = client->id,
-					.user = params->identity->user,
-					.database = params->identity->database->name };
 	return client;
 }
 
@@ -605,8 +624,7 @@ void client_create(struct session_env *env, struct client_params *params)
 	list_push_back(&env->clients, &client->node);
 	conn_set_handler(client->conn, &client_handler, client);
 	client_set_state(client, CLIENT_WELCOMING);
-	if (env->limits.log_connections)
-		log_info(&client->ctx, "logged in from %s:%d", client->host, client->port);
+	log_log_in(client);
 	greet(client);
 }
 

@@ -254,9 +254,11 @@ static enum reply_fate take_description(struct incoming *in, size_t message_end)
 /* A Close that was not carried out: the name leads where it led. */
 static void restore_name(struct client *client, const struct pending_entry *entry)
 {
+	struct log_ctx ctx = client_log_ctx(client);
+
 	if (!statement_map_find(&client->statements, entry->closed_name) &&
 	    !statement_map_add(&client->statements, entry->closed_name, entry->statement))
-		log_warnx(&client->ctx, "out of memory: a prepared statement is forgotten");
+		log_warnx(&ctx, "out of memory: a prepared statement is forgotten");
 }
 
 /* The client's name for what was not prepared leads nowhere. */
@@ -703,11 +705,12 @@ static void forget_transaction(struct client *client)
 static void lose(struct client *client, const char *why)
 {
 	struct request *request = client->request;
+	struct log_ctx ctx = client_log_ctx(client);
 	char message[200];
 
 	snprintf(message, sizeof(message), "pointsman: the connection to the server was lost: %s",
 		 why);
-	log_warnx(&client->ctx, "server lost: %s", why);
+	log_warnx(&ctx, "server lost: %s", why);
 	if (client->state == CLIENT_GONE) {
 		forget_transaction(client);
 		client_check_gone(client);

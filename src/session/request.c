@@ -254,9 +254,10 @@ static enum stage_result run_stage(struct request *request)
 static void report_broken(struct request *request)
 {
 	struct client *client = request->client;
+	struct log_ctx ctx = client_log_ctx(client);
 
 	client->env->stages[request->stage].broken++;
-	log_errorx(&client->ctx, "bug: stage %s left a request without anybody to resume it",
+	log_errorx(&ctx, "bug: stage %s left a request without anybody to resume it",
 		   stage_name(request->stage));
 	client_close(client, CLOSE_PROTOCOL, "XX000", "pointsman: internal error");
 }

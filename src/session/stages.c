@@ -374,10 +374,11 @@ static void log_request(const struct request *request)
 {
 	struct client *client = request->client;
 	const struct node *node = client_node(client, request->decision.node);
+	struct log_ctx ctx = client_log_ctx(client);
 
 	if (!log_enabled(LOG_LEVEL_DEBUG))
 		return;
-	log_debug(&client->ctx, "request to %s: %s, %s, waited %lld us, took %lld us",
+	log_debug(&ctx, "request to %s: %s, %s, waited %lld us, took %lld us",
 		  node ? node->name : "nobody", route_reason_name(request->decision.reason),
 		  verdict_kind_name(request->verdict.kind), (long long)request->waited,
 		  (long long)(clock_now() - request->began_at));

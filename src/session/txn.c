@@ -259,6 +259,13 @@ void txn_init(struct txn *txn, struct settings *startup)
 	txn->committed = settings_ref(startup);
 }
 
+void txn_share_startup(struct txn *txn, struct settings *equal)
+{
+	replace_settings(&txn->startup, equal);
+	replace_settings(&txn->settings, equal);
+	replace_settings(&txn->committed, equal);
+}
+
 void txn_destroy(struct txn *txn)
 {
 	drop_savepoints(txn);
