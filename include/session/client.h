@@ -47,7 +47,6 @@ const char *close_reason_name(enum close_reason reason);
 
 struct client {
 	struct list_node node;       /* in env->clients */
-	struct list_node route_node; /* in env->route_waiters */
 	struct session_env *env;
 	struct conn *conn;    /* NULL when it is gone */
 	const uint8_t *input; /* while its bytes are being read: the first one not taken */
@@ -58,7 +57,6 @@ struct client {
 	uint32_t key_pid; /* of its cancel key, unique on this worker: env->keys finds it */
 	uint8_t key_length;
 	uint8_t key_secret[CANCEL_SECRET_LONG];
-	char host[46];
 	int port;
 
 	struct request *request; /* in the chain; NULL: none */
@@ -109,6 +107,7 @@ struct client {
 	} last;
 	usec last_write_at; /* a request that may have written was answered; 0: never */
 	uint64_t n_requests;
+	char host[]; /* where it comes from */
 };
 
 /* What the log-in has found out; the strings are copied. */

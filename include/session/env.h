@@ -147,7 +147,7 @@ struct session_env {
 	struct strmap *welcomes;   /* what clients are told at login, see client_welcome.c */
 	struct statement_cache *statements;
 	struct request *free_requests;
-	struct list route_waiters; /* clients that wait for a better topology */
+	struct list route_waiters; /* requests that wait for a better topology */
 	struct strmap *channels;   /* what clients listen to, see session/channels.h */
 	struct list channel_list;
 	uint64_t channel_serial;

@@ -63,6 +63,7 @@ struct op {
 struct request {
 	struct request *next_free;
 	struct client *client;
+	struct list_node route_node; /* in env->route_waiters */
 	enum stage stage;
 	enum request_end end;
 	size_t size; /* bytes of input it covers */
@@ -110,6 +111,9 @@ struct request *request_create(struct client *client);
 
 /* Accepts NULL, sets the pointer to NULL. */
 void request_destroy(struct request **request);
+
+/* Out of the queue that it is in, of a pool or for a node, if it is in one. */
+void request_stop_waiting(struct request *request);
 
 /* Adds a zeroed op. NULL without memory. */
 struct op *request_add_op(struct request *request);

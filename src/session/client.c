@@ -132,8 +132,6 @@ static void free_client(struct client *client)
 	statement_unref(&client->unnamed);
 	client_forget_portals(client);
 	txn_destroy(&client->txn);
-	if (list_contains_node(&client->route_node))
-		list_remove(&env->route_waiters, &client->route_node);
 	list_remove(&env->clients, &client->node);
 	drop_key(client);
 	client->identity->clients--;
@@ -583,7 +581,8 @@ static void greet(struct client *client)
 static struct client *allocate(struct session_env *env, struct client_params *params)
 {
 	static atomic_ullong last_id;
-	struct client *client = calloc(1, sizeof(*client));
+	size_t host_size = strlen(params->host) + 1;
+	struct client *client = calloc(1, sizeof(*client) + host_size);
 
 	if (!client)
 		return NULL;
@@ -597,7 +596,7 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	client->conn = params->conn;
 	client->connected_at = params->connected_at;
 	client->port = params->port;
-	memcpy(client->host, params->host, sizeof(client->host));
+	memcpy(client->host, params->host, host_size);
 	client->last.node = -1;
 	client->last.staleness = -1;
 	return client;
@@ -635,9 +634,7 @@ static void cancel_waiting(struct client *client)
 {
 	struct request *request = client->request;
 
-	pool_forget(&request->waiter);
-	if (list_contains_node(&client->route_node))
-		list_remove(&client->env->route_waiters, &client->route_node);
+	request_stop_waiting(request);
 	pool_failure_set(&request->failure, "57014", cancel_reason_name(CANCEL_CLIENT),
 			 "pointsman: canceling statement due to user request, while it was "
 			 "waiting");
@@ -667,11 +664,9 @@ bool client_cancel(struct session_env *env, const struct cancel_key *key, client
 static void fail_waiting(struct client *client)
 {
 	struct request *request = client->request;
-	bool is_for_route = list_contains_node(&client->route_node);
+	bool is_for_route = list_contains_node(&request->route_node);
 
-	pool_forget(&request->waiter);
-	if (is_for_route)
-		list_remove(&client->env->route_waiters, &client->route_node);
+	request_stop_waiting(request);
 	pool_failure_set(&request->failure, is_for_route ? "57P03" : "53300",
 			 is_for_route ? route_reason_name(request->decision.reason)
 				      : "query_wait_timeout",

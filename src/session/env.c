@@ -154,19 +154,17 @@ struct pool *session_pool(struct session_env *env, struct session_identity *iden
 
 void session_env_set_topology(struct session_env *env, struct topology *topology)
 {
-	struct list waiting;
+	size_t n = env->route_waiters.count;
 	struct list_node *node;
 
 	topology_unref(&env->topology);
 	env->topology = topology;
-	list_init(&waiting);
-	while ((node = list_pop_front(&env->route_waiters)) != NULL)
-		list_push_back(&waiting, node);
-	while ((node = list_pop_front(&waiting)) != NULL) {
-		struct client *client = LIST_ENTRY(node, struct client, route_node);
+	/* Who still has to wait comes in again at the end; and one may end another's waiting. */
+	for (; n > 0 && (node = list_pop_front(&env->route_waiters)) != NULL; n--) {
+		struct request *request = LIST_ENTRY(node, struct request, route_node);
 
-		client_set_state(client, CLIENT_ACTIVE);
-		request_resume(client->request, false);
+		client_set_state(request->client, CLIENT_ACTIVE);
+		request_resume(request, false);
 	}
 }
 

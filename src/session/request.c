@@ -74,6 +74,13 @@ static void release_op(struct op *op)
 	}
 }
 
+void request_stop_waiting(struct request *request)
+{
+	pool_forget(&request->waiter);
+	if (list_contains_node(&request->route_node))
+		list_remove(&request->client->env->route_waiters, &request->route_node);
+}
+
 void request_destroy(struct request **request_pointer)
 {
 	struct request *request = *request_pointer;
@@ -83,7 +90,7 @@ void request_destroy(struct request **request_pointer)
 	if (!request)
 		return;
 	env = request->client->env;
-	pool_forget(&request->waiter);
+	request_stop_waiting(request);
 	for (size_t i = 0; i < request->n_ops; i++)
 		release_op(&request->ops[i]);
 	if (request->ops != request->ops_inline)
@@ -230,7 +237,7 @@ static bool has_resumer(const struct request *request)
 
 	switch (request->stage) {
 	case STAGE_GOVERN: return channels_are_awaited(client);
-	case STAGE_ROUTE: return list_contains_node(&client->route_node);
+	case STAGE_ROUTE: return list_contains_node(&request->route_node);
 	case STAGE_BORROW: return request->waiter.pool != NULL;
 	case STAGE_PREPARE:
 	case STAGE_RELAY: return client->server != NULL;

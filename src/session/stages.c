@@ -236,8 +236,8 @@ static enum stage_result wait_for_topology(struct request *request)
 {
 	struct client *client = request->client;
 
-	if (!list_contains_node(&client->route_node))
-		list_push_back(&client->env->route_waiters, &client->route_node);
+	if (!list_contains_node(&request->route_node))
+		list_push_back(&client->env->route_waiters, &request->route_node);
 	if (!request->waiting_since)
 		request->waiting_since = clock_now();
 	client_set_state(client, CLIENT_WAITING);
