@@ -22,6 +22,8 @@ struct listening_handler {
 	/* It listens to the channel (failure NULL), or the server refused to. */
 	void (*answered)(void *context, const char *channel, uint64_t serial,
 			 const struct pool_failure *failure);
+	/* All that was notified before listening_prove() has been heard. */
+	void (*proved)(void *context);
 	/* A whole NotificationResponse of at most LISTENING_MESSAGE_MAX bytes. */
 	void (*heard)(void *context, const char *channel, const uint8_t *message, size_t length);
 	/* There is no server, or not any more: nothing will come. To be destroyed. */
@@ -44,6 +46,13 @@ void listening_destroy(struct listening **listening);
  */
 bool listening_add(struct listening *listening, const char *channel, uint64_t serial);
 bool listening_drop(struct listening *listening, const char *channel);
+
+/*
+ * A round trip. A server sends what it has been notified of before the ReadyForQuery of the next
+ * command (postgres.c: PostgresMain), and a notifier signals before it is told of its commit
+ * (async.c: AtCommit_Notify). false as above.
+ */
+bool listening_prove(struct listening *listening);
 
 /* Where it listens. */
 const struct pool *listening_pool(const struct listening *listening);

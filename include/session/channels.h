@@ -43,20 +43,46 @@ void channels_settle(struct client *client);
 /* The session ends. */
 void channels_leave(struct client *client);
 
+/*
+ * A server sends what has been notified before its ReadyForQuery. So a session that listens is
+ * not told that a request of its own is over before the listening connection has shown, by a
+ * round trip, that it has nothing more of what came before. true: the ReadyForQuery that has come
+ * is to be kept back; channels_prove() sends it.
+ */
+bool channels_hold_ready(const struct client *client, uint8_t status);
+
+/* Notes that it is kept back. */
+void channels_note_held(struct client *client);
+
+/* The request is over: asks for that round trip. false: nothing is kept back. */
+bool channels_prove(struct client *client);
+
+/* Is a ReadyForQuery kept back, so that nothing of the client may be taken? */
+bool channels_is_proving(const struct client *client);
+
+/* It was taken long enough: the ReadyForQuery goes out now. */
+void channels_tick(struct client *client, usec now);
+
 /* Of which database a channel is, by names that outlive a reload. */
 struct channel_home {
 	const char *cluster;
 	const char *database; /* on the servers */
 };
 
-/* What a worker asks of the listening connection: to listen, or not to any more. */
+enum channel_order_kind {
+	CHANNEL_LISTEN,
+	CHANNEL_UNLISTEN,
+	CHANNEL_PROVE, /* that all that came before is passed on; `name`: one of the asker's */
+};
+
+/* What a worker asks of the listening connection. */
 struct channel_order {
+	enum channel_order_kind kind;
 	struct channel_home home;
 	const char *user; /* who may log in for it, should it not be there yet */
 	const char *name;
 	uint64_t serial;                  /* comes back with the answer */
 	const struct pool_settings *pool; /* the limits that it counts against */
-	bool is_wanted;
 };
 
 /*
@@ -65,6 +91,9 @@ struct channel_order {
  */
 void channels_answered(struct session_env *env, const struct channel_order *order,
 		       const struct pool_failure *failure);
+
+/* What was asked with CHANNEL_PROVE is so. */
+void channels_proved(struct session_env *env, const struct channel_order *order);
 
 /* It has heard this: a whole NotificationResponse. */
 void channels_heard(struct session_env *env, const struct channel_home *home, const char *name,

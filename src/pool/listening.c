@@ -15,10 +15,16 @@
 #include "wire/frame.h"
 #include "wire/message.h"
 
+enum command_kind {
+	COMMAND_LISTEN,
+	COMMAND_UNLISTEN,
+	COMMAND_PROVE
+};
+
 /* A command whose answer is due, or that waits for a server; in order. */
 struct command {
 	struct list_node node;
-	bool is_listen;
+	enum command_kind kind;
 	bool has_failed;
 	uint64_t serial;
 	char channel[];
@@ -52,7 +58,11 @@ static void send_command(struct listening *listening, const struct command *comm
 {
 	struct bytes sql = { 0 };
 
-	bytes_append_text(&sql, command->is_listen ? "LISTEN \"" : "UNLISTEN \"");
+	if (command->kind == COMMAND_PROVE) {
+		build_query(conn_out(listening->server->conn), "", 0);
+		return;
+	}
+	bytes_append_text(&sql, command->kind == COMMAND_LISTEN ? "LISTEN \"" : "UNLISTEN \"");
 	for (const char *at = command->channel; *at; at++)
 		bytes_append(&sql, *at == '"' ? "\"\"" : at, *at == '"' ? 2 : 1);
 	bytes_append_text(&sql, "\"");
@@ -64,7 +74,7 @@ static void send_command(struct listening *listening, const struct command *comm
 	bytes_free(&sql);
 }
 
-static bool add_command(struct listening *listening, const char *channel, bool is_listen,
+static bool add_command(struct listening *listening, const char *channel, enum command_kind kind,
 			uint64_t serial)
 {
 	size_t size = strlen(channel) + 1;
@@ -72,7 +82,7 @@ static bool add_command(struct listening *listening, const char *channel, bool i
 
 	if (!command)
 		return false;
-	command->is_listen = is_listen;
+	command->kind = kind;
 	command->serial = serial;
 	memcpy(command->channel, channel, size);
 	list_push_back(&listening->commands, &command->node);
@@ -85,12 +95,17 @@ static bool add_command(struct listening *listening, const char *channel, bool i
 
 bool listening_add(struct listening *listening, const char *channel, uint64_t serial)
 {
-	return add_command(listening, channel, true, serial);
+	return add_command(listening, channel, COMMAND_LISTEN, serial);
 }
 
 bool listening_drop(struct listening *listening, const char *channel)
 {
-	return add_command(listening, channel, false, 0);
+	return add_command(listening, channel, COMMAND_UNLISTEN, 0);
+}
+
+bool listening_prove(struct listening *listening)
+{
+	return add_command(listening, "", COMMAND_PROVE, 0);
 }
 
 static struct command *first_command(const struct listening *listening)
@@ -130,7 +145,9 @@ static bool take_ready(struct listening *listening, const struct frame *frame)
 	if (!command || frame->body_length != 1 || frame->body[0] != TXN_IDLE)
 		return false;
 	list_remove(&listening->commands, &command->node);
-	if (command->is_listen)
+	if (command->kind == COMMAND_PROVE)
+		listening->handler->proved(listening->context);
+	else if (command->kind == COMMAND_LISTEN)
 		listening->handler->answered(listening->context, command->channel,
 					     command->serial,
 					     command->has_failed ? &listening->failure : NULL);
@@ -160,6 +177,7 @@ static bool take_message(struct listening *listening, const struct frame *frame)
 	case MSG_B_NOTIFICATION: return take_notification(listening, frame);
 	case MSG_B_READY: return take_ready(listening, frame);
 	case MSG_B_ERROR: note_error(listening, frame); return true;
+	case MSG_B_EMPTY_QUERY:
 	case MSG_B_COMMAND_COMPLETE: return first_command(listening) != NULL;
 	case MSG_B_PARAMETER_STATUS: return server_take_parameter(listening->server, frame);
 	case MSG_B_NOTICE: return true;

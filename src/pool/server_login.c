@@ -32,7 +32,10 @@ struct server_login {
 bool server_login_begin(struct server *server)
 {
 	const struct pool_key *key = &server->pool->key;
-	const char *params[] = { "user", key->user, "database", key->database };
+	/* What only listens says so in pg_stat_activity: it has no client whose name it could
+	 * have. */
+	const char *params[] = { "user",        key->user,          "database",
+				 key->database, "application_name", "pointsman listening" };
 	struct bytes *out = conn_out(server->conn);
 
 	server->login = calloc(1, sizeof(*server->login));
@@ -41,7 +44,7 @@ bool server_login_begin(struct server *server)
 	server->protocol_minor = server->pool->is_protocol_old
 					 ? 0
 					 : server->pool->env->limits.server_protocol_minor;
-	build_startup(out, server->protocol_minor, params, 2);
+	build_startup(out, server->protocol_minor, params, key->is_for_listening ? 3 : 2);
 	conn_flush(server->conn);
 	return true;
 }

@@ -41,7 +41,13 @@ struct listener {
 	struct client *client;
 	struct list subscriptions;
 	struct bytes waiting; /* notifications, whole messages */
+	bool is_ready_held;   /* a ReadyForQuery is kept back ... */
+	uint64_t proof;       /* ... until the answer with this serial; 0: not asked for yet */
+	usec held_since;
 };
+
+/* A listening connection that does not answer keeps nobody waiting for longer than this. */
+#define PROOF_MAX USEC_PER_SEC
 
 /* --- channels --- */
 
@@ -98,14 +104,15 @@ static struct channel *new_channel(const struct channel_home *home, const char *
 	return channel;
 }
 
-static bool order(struct session_env *env, const struct channel *channel, bool is_wanted)
+static bool order(struct session_env *env, const struct channel *channel,
+		  enum channel_order_kind kind, uint64_t serial)
 {
-	struct channel_order order = { .home = channel->home,
+	struct channel_order order = { .kind = kind,
+				       .home = channel->home,
 				       .user = channel->user,
 				       .name = channel->name,
-				       .serial = channel->serial,
-				       .pool = &channel->pool,
-				       .is_wanted = is_wanted };
+				       .serial = serial,
+				       .pool = &channel->pool };
 
 	return env->ops->listen(env->context, &order);
 }
@@ -115,7 +122,7 @@ static void drop_channel(struct session_env *env, struct channel *channel)
 {
 	list_remove(&env->channel_list, &channel->node);
 	strmap_remove(env->channels, channel->key, channel->key_length);
-	order(env, channel, false);
+	order(env, channel, CHANNEL_UNLISTEN, channel->serial);
 	free_channel(channel);
 }
 
@@ -139,7 +146,7 @@ static struct channel *make_channel(struct client *client, const char *name)
 	list_push_back(&env->channel_list, &channel->node);
 	channel->serial = ++env->channel_serial;
 	channel->pool = identity->database->pool;
-	if (!order(env, channel, true)) {
+	if (!order(env, channel, CHANNEL_LISTEN, channel->serial)) {
 		drop_channel(env, channel);
 		return NULL;
 	}
@@ -412,6 +419,84 @@ void channels_heard(struct session_env *env, const struct channel_home *home, co
 		node = next;
 	}
 }
+
+/* --- what came before --- */
+
+bool channels_hold_ready(const struct client *client, uint8_t status)
+{
+	const struct request *request = client->request;
+
+	return client->listener && client->conn && status == TXN_IDLE && request &&
+	       request->is_sent && request->end != REQUEST_FLUSH &&
+	       request->end != REQUEST_PARTIAL && client->pending.count == 1 &&
+	       !list_is_empty(&client->listener->subscriptions);
+}
+
+void channels_note_held(struct client *client)
+{
+	client->listener->is_ready_held = true;
+	client->listener->proof = 0;
+	client->listener->held_since = clock_now();
+}
+
+bool channels_is_proving(const struct client *client)
+{
+	return client->listener && client->listener->is_ready_held;
+}
+
+/* What waits goes out, and then the ReadyForQuery behind it. */
+static void release_ready(struct client *client)
+{
+	client->listener->is_ready_held = false;
+	client_set_state(client, CLIENT_IDLE);
+	send_waiting(client);
+	build_ready(conn_out(client->conn), client->txn.status);
+	conn_flush(client->conn);
+	channels_settle(client);
+	client_resume(client);
+}
+
+bool channels_prove(struct client *client)
+{
+	struct listener *listener = client->listener;
+	struct list_node *first;
+
+	if (!channels_is_proving(client))
+		return false;
+	listener->proof = ++client->env->channel_serial;
+	first = list_first(&listener->subscriptions);
+	if (!first ||
+	    !order(client->env, LIST_ENTRY(first, struct subscription, of_listener)->channel,
+		   CHANNEL_PROVE, listener->proof))
+		release_ready(client);
+	return true;
+}
+
+void channels_tick(struct client *client, usec now)
+{
+	if (channels_is_proving(client) && client->listener->proof &&
+	    now - client->listener->held_since >= PROOF_MAX)
+		release_ready(client);
+}
+
+void channels_proved(struct session_env *env, const struct channel_order *order)
+{
+	struct channel *channel = find_channel(env, &order->home, order->name);
+
+	if (!channel)
+		return;
+	LIST_EACH (&channel->subscriptions, node) {
+		struct listener *listener =
+			LIST_ENTRY(node, struct subscription, of_channel)->listener;
+
+		if (!listener->is_ready_held || listener->proof != order->serial)
+			continue;
+		release_ready(listener->client);
+		return;
+	}
+}
+
+/* --- answers --- */
 
 /* Its request, which waits in the govern stage, goes on. */
 static void wake(struct client *client, const struct pool_failure *failure)

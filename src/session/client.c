@@ -364,7 +364,8 @@ void client_pause_if_full(struct client *client)
 
 void client_resume(struct client *client)
 {
-	bool is_busy = client->request && client->client_tail == 0 && !client->is_copying_in;
+	bool is_busy = (client->request || channels_is_proving(client)) &&
+		       client->client_tail == 0 && !client->is_copying_in;
 
 	if (client->conn && conn_is_paused(client->conn) && !is_busy && !is_full(client))
 		conn_resume(client->conn);
@@ -386,7 +387,7 @@ static bool take_some(struct client *client)
 	}
 	if (client->is_copying_in)
 		return pass_copy(client);
-	if (client->request || is_full(client)) {
+	if (client->request || channels_is_proving(client) || is_full(client)) {
 		conn_pause(client->conn); /* one request after the other */
 		return false;
 	}
@@ -437,6 +438,8 @@ void client_request_finished(struct client *client)
 		client_check_gone(client);
 		return;
 	}
+	if (channels_prove(client))
+		return;
 	client_set_state(client, CLIENT_IDLE);
 	channels_settle(client);
 	client_resume(client);
@@ -761,6 +764,7 @@ static void check_times(struct client *client, usec now)
 			fail_waiting(client);
 		break;
 	case CLIENT_ACTIVE:
+		channels_tick(client, now);
 		if (is_setup_slow(client, now))
 			relay_server_lost(client, "it did not take the settings in time");
 		else if (client->request &&

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "session/channels.h"
 #include "session/client.h"
 #include "session/relay_private.h"
 #include "wire/build.h"
@@ -441,7 +442,7 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 static enum reply_fate take_ready(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
-	const struct pending_entry *first = pending_first(&client->pending);
+	struct pending_entry *first = pending_first(&client->pending);
 	uint8_t status = frame->body_length == 1 ? frame->body[0] : 0;
 
 	if (!first || (first->kind != PENDING_SYNC && first->kind != PENDING_QUERY &&
@@ -458,6 +459,10 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 	if (status == TXN_IDLE)
 		client_forget_portals(client);
 	txn_note_ready(&client->txn, status, clock_now());
+	if (channels_hold_ready(client, status)) {
+		first->action = PENDING_SWALLOW;
+		channels_note_held(client);
+	}
 	return answered(in, in->at + frame_size(frame));
 }
 

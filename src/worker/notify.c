@@ -36,6 +36,8 @@ struct hub {
 	uint64_t serial;
 	struct strmap *names;
 	struct list channels; /* struct heard */
+	struct list proofs; /* struct notify_mail: orders that the round trip under way is for */
+	struct list later;  /* ... and those that came after it began: for the next one */
 };
 
 /* --- mail --- */
@@ -44,12 +46,14 @@ enum notify_news {
 	NEWS_ANSWERED,
 	NEWS_FAILED,
 	NEWS_HEARD,
+	NEWS_PROVED,
 	NEWS_LOST,
 };
 
 /* The texts and the message lie behind the struct, in the same allocation. */
 struct notify_mail {
 	struct mail mail;
+	struct list_node node; /* in a hub's proofs */
 	enum notify_news news; /* of WORKER_MAIL_HEARD */
 	int from;
 	struct channel_order order; /* its texts, and its limits below, are the mail's */
@@ -190,6 +194,52 @@ static struct heard *add_heard(struct hub *hub, const char *name)
 	return NULL;
 }
 
+/* --- proofs --- */
+
+static void answer_proofs(struct hub *hub, struct list *proofs)
+{
+	struct list_node *node;
+
+	while ((node = list_pop_front(proofs)) != NULL) {
+		struct notify_mail *mail = LIST_ENTRY(node, struct notify_mail, node);
+
+		send_news(hub, mail->from, NEWS_PROVED, &mail->order, NULL, NULL, 0);
+		free(mail);
+	}
+}
+
+static void drop_proofs(struct list *proofs)
+{
+	struct list_node *node;
+
+	while ((node = list_pop_front(proofs)) != NULL)
+		free(LIST_ENTRY(node, struct notify_mail, node));
+}
+
+/*
+ * One round trip for all who have asked since the last one began: at most one is under way,
+ * however many sessions listen. Where nobody listens yet, there is nothing to be heard.
+ */
+static void begin_proof(struct hub *hub)
+{
+	struct list_node *node;
+
+	if (!list_is_empty(&hub->proofs) || list_is_empty(&hub->later))
+		return;
+	while ((node = list_pop_front(&hub->later)) != NULL)
+		list_push_back(&hub->proofs, node);
+	if (!hub->listening || !listening_prove(hub->listening))
+		answer_proofs(hub, &hub->proofs);
+}
+
+static void on_proved(void *context)
+{
+	struct hub *hub = context;
+
+	answer_proofs(hub, &hub->proofs);
+	begin_proof(hub);
+}
+
 /* --- hubs --- */
 
 static void free_hub(struct hub *hub)
@@ -197,6 +247,8 @@ static void free_hub(struct hub *hub)
 	struct list_node *node;
 
 	listening_destroy(&hub->listening);
+	drop_proofs(&hub->proofs);
+	drop_proofs(&hub->later);
 	while (hub->names && (node = list_first(&hub->channels)) != NULL)
 		drop_heard(hub, LIST_ENTRY(node, struct heard, node));
 	strmap_destroy(&hub->names);
@@ -209,6 +261,8 @@ static void free_hub(struct hub *hub)
 static void remove_hub(struct hub *hub)
 {
 	list_remove(&hub->worker->hubs, &hub->node);
+	answer_proofs(hub, &hub->proofs);
+	answer_proofs(hub, &hub->later);
 	free_hub(hub);
 }
 
@@ -231,6 +285,8 @@ static struct hub *add_hub(struct worker *worker, const struct channel_order *or
 	if (!hub)
 		return NULL;
 	list_init(&hub->channels);
+	list_init(&hub->proofs);
+	list_init(&hub->later);
 	hub->worker = worker;
 	hub->home.cluster = strdup(order->home.cluster);
 	hub->home.database = strdup(order->home.database);
@@ -304,7 +360,8 @@ static void on_ended(void *context, const struct pool_failure *failure)
 	end_hub(context, failure);
 }
 
-static const struct listening_handler hub_handler = { on_answered, on_heard, on_ended };
+static const struct listening_handler hub_handler = { on_answered, on_proved, on_heard,
+						      on_ended };
 
 static const struct cluster *find_cluster(const struct hub *hub, unsigned *index_out)
 {
@@ -433,11 +490,26 @@ static void drop_wish(struct hub *hub, const struct notify_mail *mail)
 	drop_heard(hub, heard);
 }
 
+/* Who is gone from the hub by now hears nothing more from it anyhow. */
+static void take_proof(struct worker *worker, struct notify_mail *mail)
+{
+	struct hub *hub = find_hub(worker, &mail->order.home);
+
+	if (!hub) {
+		mail->mail.kind = WORKER_MAIL_HEARD;
+		mail->news = NEWS_PROVED;
+		fleet_post(worker->fleet, mail->from, &mail->mail);
+		return;
+	}
+	list_push_back(&hub->later, &mail->node);
+	begin_proof(hub);
+}
+
 static void take_order(struct worker *worker, const struct notify_mail *mail)
 {
 	struct hub *hub = find_hub(worker, &mail->order.home);
 
-	if (mail->order.is_wanted) {
+	if (mail->order.kind == CHANNEL_LISTEN) {
 		if (!hub)
 			hub = add_hub(worker, &mail->order);
 		ASSERT(hub); /* see send_news() */
@@ -457,6 +529,7 @@ static void take_news(struct worker *worker, const struct notify_mail *mail)
 	switch (mail->news) {
 	case NEWS_ANSWERED: channels_answered(env, order, NULL); break;
 	case NEWS_FAILED: channels_answered(env, order, &mail->failure); break;
+	case NEWS_PROVED: channels_proved(env, order); break;
 	case NEWS_HEARD:
 		channels_heard(env, &order->home, order->name, mail->message, mail->length);
 		break;
@@ -466,9 +539,15 @@ static void take_news(struct worker *worker, const struct notify_mail *mail)
 
 void notify_receive(struct worker *worker, struct mail *mail)
 {
+	struct notify_mail *notify = (struct notify_mail *)mail;
+
+	if (mail->kind == WORKER_MAIL_ORDER && notify->order.kind == CHANNEL_PROVE) {
+		take_proof(worker, notify); /* keeps it */
+		return;
+	}
 	if (mail->kind == WORKER_MAIL_ORDER)
-		take_order(worker, (struct notify_mail *)mail);
+		take_order(worker, notify);
 	else
-		take_news(worker, (struct notify_mail *)mail);
+		take_news(worker, notify);
 	free(mail);
 }
