@@ -8,14 +8,21 @@
 #include "base/bytes.h"
 
 /*
- * SCRAM-SHA-256 (RFC 5802, RFC 7677), both roles, as PostgreSQL speaks it
+ * SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), both roles, as PostgreSQL speaks it
  * (src/backend/libpq/auth-scram.c, src/interfaces/libpq/fe-auth-scram.c): the user name inside
  * the exchange is ignored, passwords go through SASLprep where they are valid UTF-8 and are taken
  * as they are elsewhere. Every message of the peer is hostile: nonces, salts and iteration counts
  * are bounded (R-05). Nothing is of fixed size.
+ *
+ * Channel binding is tls-server-end-point (RFC 5929): the hash of the server's certificate, which
+ * whoever owns the connection hands in. Both ends prove with the password that they see the same
+ * certificate, so that nobody in between can have ended the TLS.
  */
 
 #define SCRAM_MECHANISM      "SCRAM-SHA-256"
+#define SCRAM_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
+#define SCRAM_KEY_BYTES      32
+#define SCRAM_END_POINT_MAX  64
 #define SCRAM_MESSAGE_MAX    8192
 #define SCRAM_ITERATIONS     4096
 #define SCRAM_ITERATIONS_MAX 1000000
@@ -34,11 +41,23 @@ struct scram_server;
 struct scram_server *scram_server_create(const char *user, const char *secret);
 void scram_server_destroy(struct scram_server **server);
 
+/*
+ * To be called before the first step on a connection with TLS. `is_plus`: the client has chosen
+ * SCRAM_MECHANISM_PLUS. `length` 0: this connection has no end point, and so SCRAM_MECHANISM_PLUS
+ * was not among the mechanisms offered; else it was.
+ */
+void scram_server_bind(struct scram_server *server, bool is_plus, const uint8_t *end_point,
+		       size_t length);
+
 enum scram_result {
 	SCRAM_CONTINUE, /* `reply` is to be sent, another message is due */
 	SCRAM_DONE,     /* proved; a server's last `reply` goes with AuthenticationSASLFinal */
 	SCRAM_WRONG,    /* the proof or the server's signature is wrong */
 	SCRAM_BAD,      /* the message breaks the protocol, or there is no memory */
+	/* Server: the client would have bound to the channel and was told that we cannot. */
+	SCRAM_DOWNGRADED,
+	/* Client with a key: the server's secret has another salt or count than ours. */
+	SCRAM_OTHER_SECRET,
 };
 
 /*
@@ -50,6 +69,21 @@ enum scram_result {
 enum scram_result scram_server_step(struct scram_server *server, const uint8_t *message,
 				    size_t length, struct bytes *reply, const char **error_out);
 
+/*
+ * After SCRAM_DONE: the client's ClientKey, which its proof has revealed. With it, one can log in
+ * wherever the same secret is stored: as precious as the password itself. false: nothing is
+ * proved.
+ */
+bool scram_server_client_key(const struct scram_server *server, uint8_t out[SCRAM_KEY_BYTES]);
+
+/*
+ * Does the clear-text password fit the SCRAM secret? Any other secret, and NULL, is no, after the
+ * work that a real one of SCRAM_ITERATIONS costs. `client_key_out`, which may be NULL, is filled
+ * when it fits.
+ */
+bool scram_secret_check(const char *secret, const char *user, const char *password,
+			uint8_t client_key_out[SCRAM_KEY_BYTES]);
+
 /* --- client side: we log in to a server --- */
 
 struct scram_client;
@@ -57,6 +91,40 @@ struct scram_client;
 /* `password` in clear text; copied. NULL without memory. */
 struct scram_client *scram_client_create(const char *password);
 void scram_client_destroy(struct scram_client **client);
+
+/*
+ * Instead of a password: the SCRAM secret that is stored for the user and the ClientKey that
+ * belongs to it (scram_server_client_key()). Works with servers that have the same secret. Both
+ * are copied. NULL without memory.
+ */
+struct scram_client *scram_client_create_with_key(const char *secret,
+						  const uint8_t client_key[SCRAM_KEY_BYTES]);
+
+/* libpq's channel_binding. */
+enum scram_channel_binding {
+	SCRAM_BINDING_DISABLE,
+	SCRAM_BINDING_PREFER,
+	SCRAM_BINDING_REQUIRE,
+};
+
+/* "disable", "prefer", "require". */
+const char *scram_channel_binding_name(enum scram_channel_binding binding);
+
+/* What a server offers on a connection. */
+struct scram_offer {
+	bool has_scram;
+	bool has_plus;
+	bool is_encrypted;
+	const uint8_t *end_point; /* of the server's certificate */
+	size_t end_point_length;  /* 0: there is none */
+};
+
+/*
+ * The mechanism to ask for, as libpq chooses; to be called before scram_client_first(). NULL:
+ * there is none, and *error_out says why.
+ */
+const char *scram_client_choose(struct scram_client *client, const struct scram_offer *offer,
+				enum scram_channel_binding wish, const char **error_out);
 
 /* Appends the client-first-message. */
 bool scram_client_first(struct scram_client *client, struct bytes *out);

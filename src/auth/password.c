@@ -127,7 +127,7 @@ bool password_plain_check(const char *secret, const char *user, const char *pass
 		return false;
 	as_plain = is_same_text(text, password);
 	as_md5 = fits_md5(text, user, password);
-	as_scram = scram_secret_check(text, user, password);
+	as_scram = scram_secret_check(text, user, password, NULL);
 	switch (secret_kind_of(secret)) {
 	case SECRET_PLAIN: return as_plain;
 	case SECRET_MD5: return as_md5;

@@ -1,21 +1,19 @@
 /*
- * SCRAM-SHA-256: the messages of RFC 5802 section 7 and the keys of its section 3, for the side
- * that is logged in to and the side that logs in. No channel binding, no authorization identity,
- * no mandatory extensions, as PostgreSQL without TLS. Does not know sockets, users or the framing
- * of the messages. Runs in any thread; an exchange belongs to one.
+ * SCRAM-SHA-256 and -PLUS: the messages of RFC 5802 section 7, for the side that is logged in to
+ * and the side that logs in. No authorization identity, no mandatory extensions, and of the
+ * channel bindings tls-server-end-point, as in PostgreSQL. Does not know sockets, users or the
+ * framing of the messages; the keys are scram_keys.c's. Runs in any thread; an exchange belongs
+ * to one.
  */
 
 #include "auth/scram.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "auth/saslprep.h"
 #include "auth/userlist.h"
@@ -24,15 +22,18 @@
 
 #include "scram_internal.h"
 
-#define NONCE_BYTES     18 /* as PostgreSQL: 24 characters of base64 */
-#define MOCK_SALT_BYTES 16 /* as PostgreSQL's own salts */
-#define BASE64_SIZE(n)  (((n) + 2) / 3 * 4 + 1)
-#define SECRET_PREFIX   SCRAM_MECHANISM "$"
+#define NONCE_BYTES 18 /* as PostgreSQL: 24 characters of base64 */
 
 enum scram_step {
 	STEP_FIRST,
 	STEP_FINAL,
 	STEP_OVER
+};
+
+/* What a TLS connection is known by on both ends; length 0: nothing. */
+struct end_point {
+	uint8_t data[SCRAM_END_POINT_MAX];
+	size_t length;
 };
 
 /* Both live as long as one login. Each message is legal in one step; after an error none is. */
@@ -44,279 +45,37 @@ struct scram_server {
 	uint8_t stored_key[SCRAM_KEY_BYTES];
 	uint8_t server_key[SCRAM_KEY_BYTES];
 	char *own_nonce;
-	bool says_y;        /* the client could bind to the channel, and was not offered to */
+	bool is_plus; /* the client has chosen SCRAM-SHA-256-PLUS */
+	struct end_point end_point;
+	char flag;      /* gs2-cbind-flag: what the client has said of channel binding */
+	bool is_proved; /* client_key is the client's */
+	uint8_t client_key[SCRAM_KEY_BYTES];
 	struct bytes nonce; /* the client's, then ours */
 	struct bytes auth;  /* AuthMessage: grows with each message */
 };
 
 struct scram_client {
 	enum scram_step step;
-	char *password; /* after SASLprep */
-	char *user;     /* PostgreSQL ignores it, so it is empty but in tests */
+	char *password; /* after SASLprep; NULL: `secret` and the client key instead */
+	char *secret;
+	uint8_t client_key[SCRAM_KEY_BYTES];
+	char flag; /* gs2-cbind-flag */
+	struct end_point end_point;
+	char *user; /* PostgreSQL ignores it, so it is empty but in tests */
 	char *own_nonce;
 	struct bytes auth; /* AuthMessage: grows with each message */
 	uint8_t server_key[SCRAM_KEY_BYTES];
 };
 
+static const char plus_header[] = "p=tls-server-end-point,,";
 static const char no_memory[] = "out of memory";
-
-/* --- base64 --- */
-
-static int base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	if (c == '/')
-		return 63;
-	return -1;
-}
-
-/* `out` has room for length / 4 * 3 bytes; NULL: only checks. */
-bool scram_base64_decode(const void *text, size_t length, uint8_t *out, size_t *length_out)
-{
-	const uint8_t *in = text;
-	size_t written = 0;
-	size_t padding = 0;
-
-	if (length == 0 || length % 4 != 0)
-		return false;
-	padding = in[length - 1] != '=' ? 0 : in[length - 2] != '=' ? 1 : 2;
-	for (size_t i = 0; i < length; i += 4) {
-		size_t n_chars = i + 4 == length ? 4 - padding : 4;
-		uint32_t bits = 0;
-
-		for (size_t k = 0; k < 4; k++) {
-			int value = k < n_chars ? base64_value(in[i + k]) : 0;
-
-			if (value == -1)
-				return false;
-			bits = bits << 6 | (uint32_t)value;
-		}
-		/* Bits that no byte uses are zero: one text for each value. */
-		if ((bits & ((1u << (8 * (4 - n_chars))) - 1)) != 0)
-			return false;
-		for (size_t k = 0; k < n_chars - 1; k++, written++) {
-			if (out != NULL)
-				out[written] = (uint8_t)(bits >> (16 - 8 * k));
-		}
-	}
-	*length_out = written;
-	return true;
-}
-
-static bool decode_key(const void *text, size_t length, uint8_t key[SCRAM_KEY_BYTES])
-{
-	uint8_t decoded[BASE64_SIZE(SCRAM_KEY_BYTES)];
-	size_t n = 0;
-
-	if (length != BASE64_SIZE(SCRAM_KEY_BYTES) - 1)
-		return false;
-	if (!scram_base64_decode(text, length, decoded, &n) || n != SCRAM_KEY_BYTES)
-		return false;
-	memcpy(key, decoded, SCRAM_KEY_BYTES);
-	return true;
-}
-
-/* Appends; `length` is at most SCRAM_KEY_BYTES. */
-static bool append_base64(struct bytes *out, const uint8_t *data, size_t length)
-{
-	unsigned char text[BASE64_SIZE(SCRAM_KEY_BYTES)];
-	int n = EVP_EncodeBlock(text, data, (int)length);
-
-	return bytes_append(out, text, (size_t)n);
-}
-
-static char *base64_of(const uint8_t *data, size_t length)
-{
-	char *text = malloc(BASE64_SIZE(length));
-
-	if (text != NULL)
-		EVP_EncodeBlock((unsigned char *)text, data, (int)length);
-	return text;
-}
 
 static char *random_nonce(void)
 {
 	uint8_t raw[NONCE_BYTES];
 
 	random_secret(raw, sizeof(raw));
-	return base64_of(raw, sizeof(raw));
-}
-
-/* --- keys, RFC 5802 section 3 --- */
-
-static bool sha256(const uint8_t *data, size_t length, uint8_t out[SCRAM_KEY_BYTES])
-{
-	return EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL) == 1;
-}
-
-static bool hmac(const uint8_t key[SCRAM_KEY_BYTES], const void *data, size_t length,
-		 uint8_t out[SCRAM_KEY_BYTES])
-{
-	return HMAC(EVP_sha256(), key, SCRAM_KEY_BYTES, data, length, out, NULL) != NULL;
-}
-
-static void xor_keys(uint8_t to[SCRAM_KEY_BYTES], const uint8_t with[SCRAM_KEY_BYTES])
-{
-	for (size_t i = 0; i < SCRAM_KEY_BYTES; i++)
-		to[i] ^= with[i];
-}
-
-struct keys {
-	uint8_t client_key[SCRAM_KEY_BYTES];
-	uint8_t stored_key[SCRAM_KEY_BYTES];
-	uint8_t server_key[SCRAM_KEY_BYTES];
-};
-
-/* `prepared` has been through SASLprep. This is what takes the time in a login. */
-static bool derive_keys(const char *prepared, const uint8_t *salt, size_t salt_length,
-			uint32_t iterations, struct keys *out)
-{
-	uint8_t salted[SCRAM_KEY_BYTES];
-	bool is_made;
-
-	is_made = PKCS5_PBKDF2_HMAC(prepared, (int)strlen(prepared), salt, (int)salt_length,
-				    (int)iterations, EVP_sha256(), sizeof(salted), salted) == 1;
-	is_made = is_made && hmac(salted, "Client Key", 10, out->client_key) &&
-		  hmac(salted, "Server Key", 10, out->server_key) &&
-		  sha256(out->client_key, SCRAM_KEY_BYTES, out->stored_key);
-	OPENSSL_cleanse(salted, sizeof(salted));
-	return is_made;
-}
-
-/* The same, from a password as it was typed and a salt in base64. */
-static bool derive_keys_of_password(const char *password, const char *salt, size_t salt_length,
-				    uint32_t iterations, struct keys *out)
-{
-	char *prepared = saslprep_password(password);
-	uint8_t *raw_salt = malloc(salt_length);
-	size_t raw_length = 0;
-	bool is_made;
-
-	is_made = prepared != NULL && raw_salt != NULL &&
-		  scram_base64_decode(salt, salt_length, raw_salt, &raw_length) &&
-		  derive_keys(prepared, raw_salt, raw_length, iterations, out);
-	free(raw_salt);
-	if (prepared != NULL)
-		OPENSSL_cleanse(prepared, strlen(prepared));
-	free(prepared);
-	return is_made;
-}
-
-static uint8_t process_key[SCRAM_KEY_BYTES];
-
-static void make_process_key(void)
-{
-	random_secret(process_key, sizeof(process_key));
-}
-
-bool scram_process_hmac(const void *data, size_t length, uint8_t out[SCRAM_KEY_BYTES])
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, make_process_key);
-	return hmac(process_key, data, length, out);
-}
-
-/*
- * The salt of users whose secret has none: those with a password in clear text, and those that
- * do not exist. It is the same each time, as a stored salt is.
- */
-static char *mock_salt(const char *user)
-{
-	uint8_t digest[SCRAM_KEY_BYTES];
-
-	if (!scram_process_hmac(user, strlen(user), digest))
-		return NULL;
-	return base64_of(digest, MOCK_SALT_BYTES);
-}
-
-/* --- secrets --- */
-
-/* A positive number without sign, blanks or leading zeros, up to INT32_MAX. */
-static bool parse_iterations(const uint8_t *text, size_t length, uint32_t *out)
-{
-	uint32_t value = 0;
-
-	if (length == 0 || length > 10 || text[0] == '0')
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		uint32_t digit = (uint32_t)text[i] - '0';
-
-		if (text[i] < '0' || text[i] > '9' || value > (INT32_MAX - digit) / 10)
-			return false;
-		value = value * 10 + digit;
-	}
-	*out = value;
-	return true;
-}
-
-/* The part up to the next `separator`, which is skipped; NULL when there is none. */
-static const char *next_part(const char **at, char separator, size_t *length_out)
-{
-	const char *begin = *at;
-	const char *end = strchr(begin, separator);
-
-	if (end == NULL)
-		return NULL;
-	*length_out = (size_t)(end - begin);
-	*at = end + 1;
-	return begin;
-}
-
-bool scram_secret_parse(const char *text, struct scram_secret *out)
-{
-	const char *at = text + strlen(SECRET_PREFIX);
-	const char *part;
-	size_t length = 0;
-
-	if (strncmp(text, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0)
-		return false;
-	part = next_part(&at, ':', &length);
-	if (part == NULL || !parse_iterations((const uint8_t *)part, length, &out->iterations))
-		return false;
-	out->salt = next_part(&at, '$', &out->salt_length);
-	if (out->salt == NULL || !scram_base64_decode(out->salt, out->salt_length, NULL, &length))
-		return false;
-	part = next_part(&at, ':', &length);
-	if (part == NULL || !decode_key(part, length, out->stored_key))
-		return false;
-	return decode_key(at, strlen(at), out->server_key);
-}
-
-bool scram_secret_check(const char *secret, const char *user, const char *password)
-{
-	struct scram_secret known = { .iterations = SCRAM_ITERATIONS };
-	struct keys keys = { .stored_key = { 0 } };
-	char *mock = NULL;
-	bool is_known;
-	bool fits = false;
-
-	is_known = secret != NULL && scram_secret_parse(secret, &known) &&
-		   known.iterations <= SCRAM_ITERATIONS_MAX;
-	if (!is_known) {
-		mock = mock_salt(user);
-		if (mock == NULL)
-			goto out;
-		known.iterations = SCRAM_ITERATIONS;
-		known.salt = mock;
-		known.salt_length = strlen(mock);
-	}
-	if (!derive_keys_of_password(password, known.salt, known.salt_length, known.iterations,
-				     &keys))
-		goto out;
-	fits = CRYPTO_memcmp(keys.stored_key, known.stored_key, SCRAM_KEY_BYTES) == 0;
-out:
-	OPENSSL_cleanse(&keys, sizeof(keys));
-	OPENSSL_cleanse(&known, sizeof(known));
-	free(mock);
-	return fits && is_known;
+	return scram_base64_of(raw, sizeof(raw));
 }
 
 /* --- reading messages --- */
@@ -409,11 +168,11 @@ static atomic_bool derives_keys;
 
 static bool derive_in_vain(const char *user)
 {
-	static const uint8_t salt[MOCK_SALT_BYTES];
-	struct keys keys;
+	static const uint8_t salt[16];
+	struct scram_keys keys;
 	bool is_made;
 
-	is_made = derive_keys(user, salt, sizeof(salt), SCRAM_ITERATIONS, &keys);
+	is_made = scram_derive_keys(user, salt, sizeof(salt), SCRAM_ITERATIONS, &keys);
 	OPENSSL_cleanse(&keys, sizeof(keys));
 	return is_made;
 }
@@ -436,13 +195,13 @@ static bool use_scram_secret(struct scram_server *s, const char *user, const cha
 
 static bool use_plain_secret(struct scram_server *s, const char *user, const char *secret)
 {
-	struct keys keys;
+	struct scram_keys keys;
 
 	atomic_store(&derives_keys, true);
 	s->iterations = SCRAM_ITERATIONS;
-	s->salt = mock_salt(user);
+	s->salt = scram_mock_salt(user);
 	if (s->salt == NULL ||
-	    !derive_keys_of_password(secret, s->salt, strlen(s->salt), s->iterations, &keys))
+	    !scram_derive_keys_of(secret, s->salt, strlen(s->salt), s->iterations, &keys))
 		return false;
 	memcpy(s->stored_key, keys.stored_key, SCRAM_KEY_BYTES);
 	memcpy(s->server_key, keys.server_key, SCRAM_KEY_BYTES);
@@ -455,7 +214,7 @@ static bool use_no_secret(struct scram_server *s, const char *user)
 {
 	s->is_mock = true;
 	s->iterations = SCRAM_ITERATIONS;
-	s->salt = mock_salt(user);
+	s->salt = scram_mock_salt(user);
 	random_secret(s->stored_key, SCRAM_KEY_BYTES);
 	random_secret(s->server_key, SCRAM_KEY_BYTES);
 	if (s->salt == NULL)
@@ -502,25 +261,44 @@ void scram_server_destroy(struct scram_server **server)
 	*server = NULL;
 }
 
+/* "p=tls-server-end-point,,", from the "p" on. */
+static const char *read_binding_name(struct reader *r)
+{
+	static const char name[] = "p=tls-server-end-point,";
+	size_t length = strlen(name);
+
+	if ((size_t)(r->end - r->at) < length || memcmp(r->at, name, length) != 0)
+		return "unsupported SCRAM channel-binding type";
+	r->at += length - 2; /* as far as the flag alone would have been */
+	return NULL;
+}
+
 /*
- * gs2-header = gs2-cbind-flag "," [authzid] ",": only "n,," and "y,," pass. "p=..." binds to a
- * channel, which needs the mechanism SCRAM-SHA-256-PLUS, which we do not offer.
+ * gs2-header = gs2-cbind-flag "," [authzid] ",". RFC 5802 section 6: "p" and the mechanism with
+ * -PLUS belong together; "y" is from a client that could have bound to the channel and believes
+ * that we cannot: when we have offered it, somebody in between has taken that offer away.
  */
 static const char *read_gs2_header(struct scram_server *s, struct reader *r)
 {
-	uint8_t flag = *r->at;
+	const char *error = NULL;
 
-	if (flag == 'p')
-		return "client requires channel binding, which was not offered";
-	if (flag != 'n' && flag != 'y')
+	s->flag = (char)*r->at;
+	if (s->flag != 'p' && s->flag != 'n' && s->flag != 'y')
 		return "malformed SCRAM message (unexpected channel-binding flag)";
+	if (s->flag == 'p' && !s->is_plus)
+		return "client requires channel binding, which was not offered";
+	if (s->flag != 'p' && s->is_plus)
+		return "client has chosen SCRAM-SHA-256-PLUS without channel binding";
+	if (s->flag == 'p')
+		error = read_binding_name(r);
+	if (error != NULL)
+		return error;
 	if (r->end - r->at < 3 || r->at[1] != ',')
 		return "malformed SCRAM message (comma expected after channel-binding flag)";
 	if (r->at[2] == 'a')
 		return "client uses an authorization identity, which is not supported";
 	if (r->at[2] != ',')
 		return "malformed SCRAM message (unexpected attribute in client-first-message)";
-	s->says_y = flag == 'y';
 	r->at += 3;
 	return NULL;
 }
@@ -573,6 +351,10 @@ static enum scram_result answer_client_first(struct scram_server *s, struct read
 					     struct bytes *reply, const char **error_out)
 {
 	*error_out = read_client_first(s, r);
+	if (*error_out == NULL && s->flag == 'y' && s->end_point.length > 0) {
+		*error_out = "the offer of channel binding did not reach the client";
+		return SCRAM_DOWNGRADED;
+	}
 	if (*error_out == NULL)
 		*error_out = write_server_first(s, reply);
 	if (*error_out != NULL)
@@ -586,6 +368,44 @@ static bool attribute_is(const struct attribute *a, const void *data, size_t len
 	return a->length == length && memcmp(a->value, data, length) == 0;
 }
 
+/* cbind-input = gs2-header [ cbind-data ], in base64. */
+static bool append_binding(struct bytes *out, char flag, const struct end_point *end_point)
+{
+	struct bytes input = { 0 };
+	bool is_written;
+
+	if (flag == 'p') {
+		bytes_append_text(&input, plus_header);
+		bytes_append(&input, end_point->data, end_point->length);
+	} else {
+		bytes_append_text(&input, flag == 'y' ? "y,," : "n,,");
+	}
+	is_written = !input.failed &&
+		     scram_append_base64(out, bytes_begin(&input), bytes_length(&input));
+	bytes_free(&input);
+	return is_written;
+}
+
+enum binding {
+	BINDING_RIGHT,
+	BINDING_WRONG,
+	BINDING_NO_MEMORY
+};
+
+/* The header of the first message again, and the connection as the client sees it. */
+static enum binding judge_binding(const struct scram_server *s, const struct attribute *theirs)
+{
+	struct bytes ours = { 0 };
+	enum binding result = BINDING_NO_MEMORY;
+
+	if (append_binding(&ours, s->flag, &s->end_point))
+		result = attribute_is(theirs, bytes_begin(&ours), bytes_length(&ours))
+				 ? BINDING_RIGHT
+				 : BINDING_WRONG;
+	bytes_free(&ours);
+	return result;
+}
+
 /*
  * client-final-message = channel-binding "," nonce ["," extensions] "," proof. All but the proof,
  * and the comma before it, is the last part of AuthMessage.
@@ -597,9 +417,14 @@ static const char *read_client_final(struct scram_server *s, struct reader r,
 	const uint8_t *before = r.at;
 	struct attribute a;
 
-	/* The header of the first message again: base64 of "n,," or "y,,". */
-	if (!read_named(&r, 'c', &a) || !attribute_is(&a, s->says_y ? "eSws" : "biws", 4))
-		return "unexpected SCRAM channel-binding attribute in client-final-message";
+	if (!read_named(&r, 'c', &a))
+		return "malformed SCRAM message (channel binding expected in "
+		       "client-final-message)";
+	switch (judge_binding(s, &a)) {
+	case BINDING_RIGHT: break;
+	case BINDING_WRONG: return "SCRAM channel binding check failed";
+	case BINDING_NO_MEMORY: return no_memory;
+	}
 	if (!read_named(&r, 'r', &a))
 		return "malformed SCRAM message (nonce expected in client-final-message)";
 	if (!attribute_is(&a, bytes_begin(&s->nonce), bytes_length(&s->nonce)))
@@ -609,7 +434,7 @@ static const char *read_client_final(struct scram_server *s, struct reader r,
 		if (!read_attribute(&r, &a))
 			return "malformed SCRAM message (proof expected in client-final-message)";
 	} while (a.name != 'p');
-	if (!decode_key(a.value, a.length, proof_out))
+	if (!scram_decode_key(a.value, a.length, proof_out))
 		return "malformed SCRAM message (malformed proof in client-final-message)";
 	if (!reader_is_done(&r))
 		return "malformed SCRAM message (garbage at end of client-final-message)";
@@ -618,20 +443,26 @@ static const char *read_client_final(struct scram_server *s, struct reader r,
 	return s->auth.failed ? no_memory : NULL;
 }
 
-/* ClientKey := ClientProof XOR HMAC(StoredKey, AuthMessage); is H(ClientKey) the StoredKey? */
-static bool is_proved(const struct scram_server *s, const uint8_t proof[SCRAM_KEY_BYTES])
+static void xor_keys(uint8_t to[SCRAM_KEY_BYTES], const uint8_t with[SCRAM_KEY_BYTES])
 {
-	uint8_t key[SCRAM_KEY_BYTES];
+	for (size_t i = 0; i < SCRAM_KEY_BYTES; i++)
+		to[i] ^= with[i];
+}
+
+/* ClientKey := ClientProof XOR HMAC(StoredKey, AuthMessage); is H(ClientKey) the StoredKey? */
+static bool is_proved(struct scram_server *s, const uint8_t proof[SCRAM_KEY_BYTES])
+{
 	uint8_t hash[SCRAM_KEY_BYTES];
 	bool is_equal;
 
-	if (!hmac(s->stored_key, bytes_begin(&s->auth), bytes_length(&s->auth), key))
+	if (!scram_hmac(s->stored_key, bytes_begin(&s->auth), bytes_length(&s->auth),
+			s->client_key))
 		return false;
-	xor_keys(key, proof);
-	is_equal = sha256(key, sizeof(key), hash) &&
+	xor_keys(s->client_key, proof);
+	is_equal = scram_sha256(s->client_key, SCRAM_KEY_BYTES, hash) &&
 		   CRYPTO_memcmp(hash, s->stored_key, SCRAM_KEY_BYTES) == 0;
-	OPENSSL_cleanse(key, sizeof(key));
-	return is_equal && !s->is_mock;
+	s->is_proved = is_equal && !s->is_mock;
+	return s->is_proved;
 }
 
 static enum scram_result answer_client_final(struct scram_server *s, struct reader r,
@@ -647,9 +478,10 @@ static enum scram_result answer_client_final(struct scram_server *s, struct read
 		*error_out = "the client's proof does not match";
 		return SCRAM_WRONG;
 	}
-	if (!hmac(s->server_key, bytes_begin(&s->auth), bytes_length(&s->auth), signature) ||
+	if (!scram_hmac(s->server_key, bytes_begin(&s->auth), bytes_length(&s->auth),
+			signature) ||
 	    !bytes_append_text(reply, "v=") ||
-	    !append_base64(reply, signature, sizeof(signature))) {
+	    !scram_append_base64(reply, signature, sizeof(signature))) {
 		*error_out = no_memory;
 		return SCRAM_BAD;
 	}
@@ -676,6 +508,23 @@ enum scram_result scram_server_step(struct scram_server *server, const uint8_t *
 	return SCRAM_BAD;
 }
 
+void scram_server_bind(struct scram_server *server, bool is_plus, const uint8_t *end_point,
+		       size_t length)
+{
+	ASSERT(length <= SCRAM_END_POINT_MAX && (length > 0 || !is_plus));
+	server->is_plus = is_plus;
+	if (length > 0)
+		memcpy(server->end_point.data, end_point, length);
+	server->end_point.length = length;
+}
+
+bool scram_server_client_key(const struct scram_server *server, uint8_t out[SCRAM_KEY_BYTES])
+{
+	if (server->is_proved)
+		memcpy(out, server->client_key, SCRAM_KEY_BYTES);
+	return server->is_proved;
+}
+
 bool scram_server_fix(struct scram_server *server, const char *nonce)
 {
 	free(server->own_nonce);
@@ -685,19 +534,82 @@ bool scram_server_fix(struct scram_server *server, const char *nonce)
 
 /* --- client --- */
 
-struct scram_client *scram_client_create(const char *password)
+const char *scram_channel_binding_name(enum scram_channel_binding binding)
+{
+	switch (binding) {
+	case SCRAM_BINDING_DISABLE: return "disable";
+	case SCRAM_BINDING_PREFER: return "prefer";
+	case SCRAM_BINDING_REQUIRE: return "require";
+	}
+	UNREACHABLE();
+}
+
+/* `password` or `secret` is to be filled in. NULL without memory. */
+static struct scram_client *create_client(void)
 {
 	struct scram_client *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
 	c->step = STEP_FIRST;
-	c->password = saslprep_password(password);
+	c->flag = 'n';
 	c->user = strdup("");
 	c->own_nonce = random_nonce();
-	if (c->password == NULL || c->user == NULL || c->own_nonce == NULL)
+	if (c->user == NULL || c->own_nonce == NULL)
 		scram_client_destroy(&c);
 	return c;
+}
+
+struct scram_client *scram_client_create(const char *password)
+{
+	struct scram_client *c = create_client();
+
+	if (c == NULL)
+		return NULL;
+	c->password = saslprep_password(password);
+	if (c->password == NULL)
+		scram_client_destroy(&c);
+	return c;
+}
+
+struct scram_client *scram_client_create_with_key(const char *secret,
+						  const uint8_t client_key[SCRAM_KEY_BYTES])
+{
+	struct scram_client *c = create_client();
+
+	if (c == NULL)
+		return NULL;
+	memcpy(c->client_key, client_key, SCRAM_KEY_BYTES);
+	c->secret = strdup(secret);
+	if (c->secret == NULL)
+		scram_client_destroy(&c);
+	return c;
+}
+
+const char *scram_client_choose(struct scram_client *client, const struct scram_offer *offer,
+				enum scram_channel_binding wish, const char **error_out)
+{
+	bool can_bind = offer->end_point_length > 0 && wish != SCRAM_BINDING_DISABLE;
+
+	ASSERT(offer->end_point_length <= SCRAM_END_POINT_MAX);
+	*error_out = NULL;
+	/* Nobody offers this in the clear but who has stripped the TLS from it. */
+	if (offer->has_plus && !offer->is_encrypted)
+		*error_out = "the server offers SCRAM-SHA-256-PLUS on a connection without TLS";
+	else if (wish == SCRAM_BINDING_REQUIRE && !(offer->has_plus && can_bind))
+		*error_out = "channel binding is required and the server does not offer it";
+	else if (!offer->has_scram && !(offer->has_plus && can_bind))
+		*error_out = "the server offers no SASL mechanism that is known";
+	if (*error_out != NULL)
+		return NULL;
+	if (!offer->has_plus || !can_bind) {
+		client->flag = can_bind ? 'y' : 'n';
+		return SCRAM_MECHANISM;
+	}
+	client->flag = 'p';
+	memcpy(client->end_point.data, offer->end_point, offer->end_point_length);
+	client->end_point.length = offer->end_point_length;
+	return SCRAM_MECHANISM_PLUS;
 }
 
 void scram_client_destroy(struct scram_client **client)
@@ -709,6 +621,9 @@ void scram_client_destroy(struct scram_client **client)
 	if (c->password != NULL)
 		OPENSSL_cleanse(c->password, strlen(c->password));
 	free(c->password);
+	if (c->secret != NULL)
+		OPENSSL_cleanse(c->secret, strlen(c->secret));
+	free(c->secret);
 	free(c->user);
 	free(c->own_nonce);
 	bytes_free(&c->auth);
@@ -732,7 +647,9 @@ bool scram_client_first(struct scram_client *client, struct bytes *out)
 	bytes_clear(&client->auth);
 	if (!bytes_printf(&client->auth, "n=%s,r=%s", client->user, client->own_nonce))
 		return false;
-	return bytes_append_text(out, "n,,") &&
+	return bytes_append_text(out, client->flag == 'p'   ? plus_header
+				      : client->flag == 'y' ? "y,,"
+							    : "n,,") &&
 	       bytes_append(out, bytes_begin(&client->auth), bytes_length(&client->auth));
 }
 
@@ -760,7 +677,7 @@ static const char *read_server_first(const struct scram_client *c, struct reader
 	if (!read_named(&r, 's', &out->salt))
 		return "malformed SCRAM message (salt expected in server-first-message)";
 	if (!read_named(&r, 'i', &count) ||
-	    !parse_iterations(count.value, count.length, &out->iterations))
+	    !scram_parse_iterations(count.value, count.length, &out->iterations))
 		return "malformed SCRAM message (invalid iteration count)";
 	if (out->iterations > SCRAM_ITERATIONS_MAX)
 		return "invalid SCRAM response (iteration count is too high)";
@@ -769,9 +686,9 @@ static const char *read_server_first(const struct scram_client *c, struct reader
 	return NULL;
 }
 
-/* Derives our keys from the password; the server's part is kept for the next step. */
-static const char *make_client_key(struct scram_client *c, const struct server_first *first,
-				   struct keys *keys)
+/* Derives our keys from the password. */
+static const char *derive_client_keys(const struct scram_client *c,
+				      const struct server_first *first, struct scram_keys *keys)
 {
 	const char *error = NULL;
 	uint8_t *salt = malloc(first->salt.length + 1);
@@ -781,29 +698,52 @@ static const char *make_client_key(struct scram_client *c, const struct server_f
 		return no_memory;
 	if (!scram_base64_decode(first->salt.value, first->salt.length, salt, &salt_length))
 		error = "malformed SCRAM message (invalid salt)";
-	else if (!derive_keys(c->password, salt, salt_length, first->iterations, keys))
+	else if (!scram_derive_keys(c->password, salt, salt_length, first->iterations, keys))
 		error = no_memory;
-	else
-		memcpy(c->server_key, keys->server_key, SCRAM_KEY_BYTES);
 	free(salt);
 	return error;
 }
 
+/*
+ * The keys that belong to the secret. They prove nothing where the password was stored with
+ * another salt or count, and a proof made of them is not to be shown around. (What is equal in
+ * base64 is equal: each value has one text.)
+ */
+static bool take_client_keys(const struct scram_client *c, const struct server_first *first,
+			     struct scram_keys *keys)
+{
+	struct scram_secret known;
+	bool is_same;
+
+	if (!scram_secret_parse(c->secret, &known))
+		return false;
+	is_same = known.iterations == first->iterations &&
+		  attribute_is(&first->salt, known.salt, known.salt_length);
+	memcpy(keys->client_key, c->client_key, SCRAM_KEY_BYTES);
+	memcpy(keys->stored_key, known.stored_key, SCRAM_KEY_BYTES);
+	memcpy(keys->server_key, known.server_key, SCRAM_KEY_BYTES);
+	OPENSSL_cleanse(&known, sizeof(known));
+	return is_same;
+}
+
 /* client-final-message; AuthMessage is complete with its part without the proof. */
 static const char *write_client_final(struct scram_client *c, const struct server_first *first,
-				      const struct keys *keys, struct bytes *reply)
+				      const struct scram_keys *keys, struct bytes *reply)
 {
 	uint8_t proof[SCRAM_KEY_BYTES];
 	size_t begin = bytes_length(&c->auth) + 1;
 
-	bytes_append_text(&c->auth, ",c=biws,r=");
+	bytes_append_text(&c->auth, ",c=");
+	if (!append_binding(&c->auth, c->flag, &c->end_point))
+		return no_memory;
+	bytes_append_text(&c->auth, ",r=");
 	bytes_append(&c->auth, first->nonce.value, first->nonce.length);
 	if (c->auth.failed ||
-	    !hmac(keys->stored_key, bytes_begin(&c->auth), bytes_length(&c->auth), proof))
+	    !scram_hmac(keys->stored_key, bytes_begin(&c->auth), bytes_length(&c->auth), proof))
 		return no_memory;
 	xor_keys(proof, keys->client_key);
 	if (!bytes_append(reply, bytes_begin(&c->auth) + begin, bytes_length(&c->auth) - begin) ||
-	    !bytes_append_text(reply, ",p=") || !append_base64(reply, proof, sizeof(proof)))
+	    !bytes_append_text(reply, ",p=") || !scram_append_base64(reply, proof, sizeof(proof)))
 		return no_memory;
 	return NULL;
 }
@@ -812,12 +752,19 @@ static enum scram_result answer_server_first(struct scram_client *c, struct read
 					     struct bytes *reply, const char **error_out)
 {
 	struct server_first first;
-	struct keys keys;
+	struct scram_keys keys;
 
 	*error_out = read_server_first(c, r, &first);
-	if (*error_out == NULL)
-		*error_out = make_client_key(c, &first, &keys);
+	if (*error_out == NULL && c->password == NULL && !take_client_keys(c, &first, &keys)) {
+		OPENSSL_cleanse(&keys, sizeof(keys));
+		*error_out = "the server has another SCRAM secret than the one that is known";
+		return SCRAM_OTHER_SECRET;
+	}
+	if (*error_out == NULL && c->password != NULL)
+		*error_out = derive_client_keys(c, &first, &keys);
 	if (*error_out == NULL) {
+		/* For the next step, in which the server has to prove itself. */
+		memcpy(c->server_key, keys.server_key, SCRAM_KEY_BYTES);
 		bytes_append_text(&c->auth, ",");
 		bytes_append(&c->auth, r.at, (size_t)(r.end - r.at));
 		*error_out = write_client_final(c, &first, &keys, reply);
@@ -846,11 +793,11 @@ static enum scram_result judge_server_final(struct scram_client *c, struct reade
 		*error_out = "the server reported an error instead of its signature";
 		return SCRAM_WRONG;
 	}
-	if (!decode_key(a.value, a.length, theirs) || !skip_extensions(&r)) {
+	if (!scram_decode_key(a.value, a.length, theirs) || !skip_extensions(&r)) {
 		*error_out = "malformed SCRAM message (malformed server signature)";
 		return SCRAM_BAD;
 	}
-	if (!hmac(c->server_key, bytes_begin(&c->auth), bytes_length(&c->auth), expected)) {
+	if (!scram_hmac(c->server_key, bytes_begin(&c->auth), bytes_length(&c->auth), expected)) {
 		*error_out = no_memory;
 		return SCRAM_BAD;
 	}

@@ -5,14 +5,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/scram.h"
+#include "base/bytes.h"
+
 /*
- * What the other files of this layer, and its tests, need of scram.c; nobody else includes it.
+ * What the other files of this layer, and its tests, need of scram.c and scram_keys.c; nobody
+ * else includes it.
  */
 
-#define SCRAM_KEY_BYTES 32
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
 
-struct scram_client;
-struct scram_server;
+struct scram_keys {
+	uint8_t client_key[SCRAM_KEY_BYTES];
+	uint8_t stored_key[SCRAM_KEY_BYTES];
+	uint8_t server_key[SCRAM_KEY_BYTES];
+};
 
 /* A SCRAM secret taken apart; `salt` is base64 and points into the secret's text. */
 struct scram_secret {
@@ -26,22 +33,50 @@ struct scram_secret {
 /* false when the text is not "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey". */
 bool scram_secret_parse(const char *text, struct scram_secret *out);
 
-/*
- * Does the clear-text password fit the SCRAM secret? Any other secret, and NULL, is no, after the
- * work that a real one of SCRAM_ITERATIONS costs.
- */
-bool scram_secret_check(const char *secret, const char *user, const char *password);
+/* A positive number without sign, blanks or leading zeros, up to INT32_MAX. */
+bool scram_parse_iterations(const uint8_t *text, size_t length, uint32_t *out);
+
+/* --- base64 --- */
+
+/* Base64 without line breaks, strict: full quanta, padding at the end only, no stray bits.
+ * `out` has room for length / 4 * 3 bytes; NULL: only checks. */
+bool scram_base64_decode(const void *text, size_t length, uint8_t *out, size_t *length_out);
+
+/* A key that is written in base64; nothing of another length is one. */
+bool scram_decode_key(const void *text, size_t length, uint8_t key[SCRAM_KEY_BYTES]);
+
+/* Appends; false without memory. */
+bool scram_append_base64(struct bytes *out, const uint8_t *data, size_t length);
+
+/* From malloc; NULL without memory. */
+char *scram_base64_of(const uint8_t *data, size_t length);
+
+/* --- keys --- */
+
+bool scram_sha256(const uint8_t *data, size_t length, uint8_t out[SCRAM_KEY_BYTES]);
+bool scram_hmac(const uint8_t key[SCRAM_KEY_BYTES], const void *data, size_t length,
+		uint8_t out[SCRAM_KEY_BYTES]);
 
 /* HMAC-SHA-256 under a random key of this process. */
 bool scram_process_hmac(const void *data, size_t length, uint8_t out[SCRAM_KEY_BYTES]);
+
+/* `prepared` has been through SASLprep. This is what takes the time in a login. */
+bool scram_derive_keys(const char *prepared, const uint8_t *salt, size_t salt_length,
+		       uint32_t iterations, struct scram_keys *out);
+
+/* The same, from a password as it was typed and a salt in base64. */
+bool scram_derive_keys_of(const char *password, const char *salt, size_t salt_length,
+			  uint32_t iterations, struct scram_keys *out);
+
+/*
+ * The salt of users whose secret has none: those with a password in clear text, and those that
+ * do not exist. It is the same each time, as a stored salt is. From malloc; NULL without memory.
+ */
+char *scram_mock_salt(const char *user);
 
 /* Tests: what a random nonce would be, and the name that the client-first-message has (else
  * none). */
 bool scram_client_fix(struct scram_client *client, const char *user, const char *nonce);
 bool scram_server_fix(struct scram_server *server, const char *nonce);
-
-/* Base64 without line breaks, strict: full quanta, padding at the end only, no stray bits.
- * `out` NULL only checks. */
-bool scram_base64_decode(const void *text, size_t length, uint8_t *out, size_t *length_out);
 
 #endif

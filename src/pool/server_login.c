@@ -161,6 +161,8 @@ static bool continue_scram(struct server *server, struct cursor *c)
 	case SCRAM_DONE: login->is_scram_proved = true; return true;
 	case SCRAM_WRONG:
 		return refuse(server, "28000", "the server could not prove its identity");
+	case SCRAM_OTHER_SECRET: return refuse(server, "28P01", error);
+	case SCRAM_DOWNGRADED:
 	case SCRAM_BAD: break;
 	}
 	return refuse(server, "08P01", error);

@@ -120,6 +120,8 @@ static void step_scram(struct client_login *login, const uint8_t *message, size_
 	case SCRAM_CONTINUE: conn_flush(login->conn); break;
 	case SCRAM_DONE: login_accept(login); break;
 	case SCRAM_WRONG: reject_password(login); break;
+	case SCRAM_DOWNGRADED: login_reject(login, "28000", "channel_binding", error); break;
+	case SCRAM_OTHER_SECRET:
 	case SCRAM_BAD:
 		login_reject(login, "08P01", NULL, error ? error : "malformed SCRAM message");
 		break;
