@@ -144,6 +144,10 @@ const char *auth_type_name(enum auth_type type)
 	case AUTH_PASSWORD: return "password";
 	case AUTH_MD5: return "md5";
 	case AUTH_SCRAM: return "scram-sha-256";
+	case AUTH_CERT: return "cert";
+	case AUTH_HBA: return "hba";
+	case AUTH_PEER: return "peer";
+	case AUTH_REJECT: return "reject";
 	}
 	UNREACHABLE();
 }

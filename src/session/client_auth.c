@@ -75,6 +75,10 @@ void login_authenticate(struct client_login *login)
 		ask(login, LOGIN_PASSWORD, AUTH_REQ_MD5, login->salt, sizeof(login->salt));
 		return;
 	case AUTH_SCRAM: ask_scram(login); return;
+	case AUTH_CERT:
+	case AUTH_HBA:
+	case AUTH_PEER:
+	case AUTH_REJECT: break;
 	}
 	UNREACHABLE();
 }
