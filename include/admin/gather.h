@@ -44,6 +44,7 @@ struct socket_row {
 	usec request_at;
 	usec wait;
 	usec pinned_at;
+	enum startup_replication replication;
 	enum pin_reason pin;
 	bool is_close_needed;
 	uint32_t pid;

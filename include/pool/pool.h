@@ -61,6 +61,7 @@ enum pool_mail_kind {
 	POOL_MAIL_SERVER, /* here is a server for your waiter */
 	POOL_MAIL_WANTED, /* a waiter here could use your idle server */
 	POOL_MAIL_BUDGET, /* budget is free again: you may connect */
+	POOL_MAIL_ROOM,   /* a waiter here needs the budget of an idle server of yours */
 	POOL_MAIL_COUNT
 };
 
@@ -88,6 +89,9 @@ struct pool_waiter {
 	struct list_node node;
 	struct pool *pool; /* NULL when not queued */
 	usec since;
+	/* For a server of its own, see pool_borrow_dedicated(); NULL: any server of the pool. */
+	const struct bytes *startup;
+	struct server *server; /* ... which is on its way */
 	/* Both from the loop, never out of pool_borrow(). The server is lent to you. */
 	void (*served)(struct pool_waiter *waiter, struct server *server);
 	void (*failed)(struct pool_waiter *waiter, const struct pool_failure *failure);
@@ -103,7 +107,8 @@ struct pool {
 	struct pool_node_load *load;
 	/* One list for each state of a server; idle ones: the last used first. */
 	struct list servers[SERVER_STATE_COUNT];
-	struct list waiters; /* in order of arrival */
+	struct list waiters;   /* in order of arrival */
+	struct list dedicated; /* the same, for servers of their own (dedicated.c) */
 	struct loop_deferred settling;
 	usec retry_at; /* no connecting before; 0: at any time */
 	struct pool_failure
@@ -153,6 +158,15 @@ enum pool_borrowing {
 enum pool_borrowing pool_borrow(struct pool *pool, struct pool_waiter *waiter,
 				const struct settings *wanted, struct server **server_out,
 				struct pool_failure *failure_out);
+
+/*
+ * A server that nobody had before and nobody gets after it, logged in with further start-up
+ * parameters: `startup` has name, value, ..., each with its NUL, and must live as long as the
+ * waiter waits. It counts against all limits of the pool like any other; it is given back by
+ * pool_discard() only. Always POOL_WAITING.
+ */
+enum pool_borrowing pool_borrow_dedicated(struct pool *pool, struct pool_waiter *waiter,
+					  const struct bytes *startup);
 
 /* Takes the waiter out of the queue, when it is in one. */
 void pool_forget(struct pool_waiter *waiter);

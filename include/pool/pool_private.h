@@ -28,6 +28,9 @@ enum server_event {
  */
 bool server_open(struct pool *pool);
 
+/* The same for this waiter alone; `waiter->server` is set while it is on its way. */
+bool server_open_for(struct pool *pool, struct pool_waiter *waiter);
+
 /* The one way a state changes. */
 void server_step(struct server *server, enum server_event event);
 
@@ -68,7 +71,33 @@ void pool_on_state(struct server *server, enum server_state from);
 void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message);
 /* The node does not know the protocol version that it was asked for: 3.0 is asked for next. */
 void pool_on_protocol_refused(struct pool *pool, const char *message);
+/* Puts a waiter into its queue, takes it out. */
+void pool_enqueue(struct pool *pool, struct pool_waiter *waiter);
+void pool_dequeue(struct pool_waiter *waiter);
+/* Sends mail about this pool to the same pool of another worker; false without memory. */
+bool pool_post(struct pool *pool, int worker, enum pool_mail_kind kind, struct server *server);
 /* A login succeeded. */
 void pool_on_connected(struct pool *pool);
+
+/* --- dedicated.c --- */
+
+/* Opens servers for those who want one of their own, as far as the budget goes. */
+void dedicated_settle(struct pool *pool);
+/* Closes an idle server, for another worker's waiter that needs its budget. */
+void dedicated_make_room(struct pool *pool);
+/* A server that somebody waits for has logged in. */
+void dedicated_arrived(struct server *server);
+/* ... cannot be had. With `is_to_try_again` the waiter goes on waiting. */
+void dedicated_failed(struct server *server, const char *sqlstate, const char *why,
+		      bool is_to_try_again);
+/* The same where there was not even a beginning. */
+void dedicated_fail(struct pool *pool, struct pool_waiter *waiter, const char *sqlstate,
+		    const char *why);
+/* Nobody waits for it any more. */
+void dedicated_forget(struct pool_waiter *waiter);
+/* Fails all who wait. */
+void dedicated_fail_all(struct pool *pool, const struct pool_failure *failure);
+/* How many of the servers that connect or log in are on their way to one waiter alone. */
+size_t dedicated_opening(const struct pool *pool);
 
 #endif

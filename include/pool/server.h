@@ -18,6 +18,7 @@
  */
 
 struct pool;
+struct pool_waiter;
 struct server_login;
 struct statements;
 
@@ -75,6 +76,9 @@ struct server {
 	struct settings *settings;     /* what was brought to it */
 	struct statements *statements; /* named ones prepared on it */
 	uint64_t unnamed_statement;    /* id of the statement that "" is, 0: none of ours */
+
+	struct pool_waiter *waiter; /* it is opened for this one alone; NULL: not, or arrived */
+	bool is_dedicated;          /* one session's alone: never idle, never given back */
 
 	const struct server_user *user; /* while lent */
 	void *user_context;

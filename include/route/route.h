@@ -23,6 +23,7 @@
 	X(IN_TRANSACTION, in_transaction)                                                 \
 	X(TRANSACTION_READ_ONLY, transaction_read_only)                                   \
 	X(SESSION_MODE, session_mode)                                                     \
+	X(REPLICATION, replication)                                                       \
 	X(UNFINISHED_BATCH, unfinished_batch) /* extended messages since the last Sync */ \
 	X(PINNED, pinned)                                                                 \
 	X(NO_REPLICA_UP, no_replica_up)                                                   \
@@ -72,13 +73,14 @@ struct route_facts {
 	const struct cluster *cluster;
 	const struct route_load *loads; /* one for each node; NULL: all idle */
 	const struct verdict *verdict; /* the worst of the request's statements; not looked at for
-					  held nodes, logins and session mode */
+					  held nodes, logins, replication and session mode */
 	const struct hints *hints;     /* merged over all sources; NULL: none */
 	enum route_split split;
 	enum route_no_replica on_no_replica;
 	int held_node; /* >= 0: the session keeps this node (transaction, pin, batch ...) */
 	enum route_reason held_reason; /* ... for this reason */
 	bool is_session_mode;
+	bool is_replication; /* a replication connection looks for its server */
 	bool is_login;  /* any server will do to greet a client: the primary, else a replica */
 	uint64_t avoid; /* nodes (1 << index) that have just refused a connection */
 	usec last_write_at; /* of the session, on our clock; 0: never */

@@ -12,6 +12,7 @@
 #include "session/statement.h"
 #include "session/txn.h"
 #include "wire/cancel_key.h"
+#include "wire/startup.h"
 
 /*
  * A client's session, from the end of its log-in to its last byte. One worker's thread. What may
@@ -94,6 +95,12 @@ struct client {
 	struct statement_map portals;
 	bool is_closed;
 
+	/* A replication connection: pinned for good to a server of its own, whose commands are
+	 * not SQL. */
+	enum startup_replication replication;
+	struct bytes
+		*replication_startup; /* what that server is logged in with: name, value ... */
+
 	usec connected_at;
 	usec request_at; /* the last request began */
 	usec xact_at;    /* the open transaction began; 0: none is open */
@@ -120,7 +127,12 @@ struct client_params {
 	int port;
 	usec connected_at;
 	uint16_t minor; /* of protocol 3: decides how long its cancel key is */
+	enum startup_replication replication;
+	struct bytes *replication_startup; /* its start-up parameters, taken over; else NULL */
 };
+
+/* Accepts NULL, sets the pointer to NULL. */
+void client_free_startup(struct bytes **startup);
 
 /*
  * Begins a session: greets the client, asking a server first when nothing is known yet. Takes

@@ -5,6 +5,7 @@
 #include "session/env.h"
 #include "sql/hint.h"
 #include "wire/frame.h"
+#include "wire/startup.h"
 
 /* What client_login.c and client_auth.c share with each other and with nobody else. */
 
@@ -32,6 +33,10 @@ struct client_login {
 	struct scram_server *scram;
 	usec began_at;
 	uint16_t minor; /* of protocol 3, as agreed */
+	/* A walsender is wanted; then all settings are here, as `name`, `value`, ..., and
+	 * `startup` stays empty. */
+	enum startup_replication replication;
+	struct bytes *replication_startup;
 	char host[46];
 	int port;
 };

@@ -31,6 +31,19 @@ enum protocol_version {
 const char *protocol_version_name(enum protocol_version version);
 unsigned protocol_version_minor(enum protocol_version version);
 
+/* What the parameter `replication` asks for (postmaster.c:ProcessStartupPacket). */
+enum startup_replication {
+	REPLICATION_NONE,
+	REPLICATION_PHYSICAL, /* a walsender without a database: no SQL */
+	REPLICATION_LOGICAL,  /* "database": a walsender that knows SQL, too */
+};
+
+/* "none", "physical", "logical": PgBouncer's words. */
+const char *startup_replication_name(enum startup_replication replication);
+
+/* Its value: a boolean as PostgreSQL reads them, or "database". false: it is neither. */
+bool startup_parse_replication(const char *value, enum startup_replication *out);
+
 enum startup_kind {
 	STARTUP_NEED_MORE,
 	STARTUP_BAD,            /* a length or a content that cannot be; error_out says which */

@@ -107,6 +107,28 @@ static usec client_wait(const struct client *client)
 	return clock_now() - client->request->waiting_since;
 }
 
+/* A replication connection has its settings as it sent them. */
+static void copy_startup_name(struct socket_row *row, const struct bytes *startup)
+{
+	const char *at = (const char *)bytes_begin(startup);
+	const char *end = at + bytes_length(startup);
+
+	while (at < end) {
+		const char *value = at + strlen(at) + 1;
+
+		if (strcmp(at, "application_name") == 0)
+			text_clean(row->application_name, sizeof(row->application_name), value);
+		at = value + strlen(value) + 1;
+	}
+}
+
+static void fill_dedicated(struct socket_row *row, const struct client *client)
+{
+	row->replication = client->replication;
+	if (client->replication_startup)
+		copy_startup_name(row, client->replication_startup);
+}
+
 static void fill_client(struct socket_row *row, struct client *client)
 {
 	row->kind = SOCKET_CLIENT;
@@ -125,6 +147,7 @@ static void fill_client(struct socket_row *row, struct client *client)
 	row->connected_at = client->connected_at;
 	row->request_at = client->request_at;
 	row->wait = client_wait(client);
+	fill_dedicated(row, client);
 	row->pin = client->pin;
 	row->pinned_at = client->pinned_at;
 	row->pid = client->key_pid;
@@ -188,6 +211,8 @@ static void fill_server(struct socket_row *row, const struct server *server,
 				  sizeof(row->address), &row->port);
 	row->connected_at = server->connected_at;
 	row->request_at = server->lent_at ? server->lent_at : server->connected_at;
+	if (server->is_dedicated && server->user_context)
+		fill_dedicated(row, server->user_context);
 	row->is_close_needed = server->is_close_needed;
 	row->pid = server->key.pid;
 	row->statements = server_statement_count(server);

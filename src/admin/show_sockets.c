@@ -40,7 +40,7 @@ static void put_common(struct table *table, const struct socket_row *row)
 	table_text(table, type);
 	table_text(table, row->user);
 	table_text(table, row->database);
-	table_text(table, "none");
+	table_text(table, startup_replication_name(row->replication));
 	table_text(table, row->state);
 	table_text(table, row->address);
 	table_int(table, row->port);

@@ -77,7 +77,7 @@ static void free_mail(struct server_mail *mail)
 	free(mail);
 }
 
-static bool post(struct pool *pool, int worker, enum pool_mail_kind kind, struct server *server)
+bool pool_post(struct pool *pool, int worker, enum pool_mail_kind kind, struct server *server)
 {
 	struct server_mail *mail = calloc(1, sizeof(*mail));
 
@@ -128,20 +128,25 @@ void pool_on_state(struct server *server, enum server_state from)
 	}
 }
 
-static void enqueue(struct pool *pool, struct pool_waiter *waiter)
+static struct list *queue_of(struct pool *pool, const struct pool_waiter *waiter)
+{
+	return waiter->startup ? &pool->dedicated : &pool->waiters;
+}
+
+void pool_enqueue(struct pool *pool, struct pool_waiter *waiter)
 {
 	waiter->pool = pool;
 	waiter->since = clock_now();
-	list_push_back(&pool->waiters, &waiter->node);
+	list_push_back(queue_of(pool, waiter), &waiter->node);
 	atomic_fetch_add(&pool->load->waiting, 1);
 	publish_waiters(pool);
 }
 
-static void dequeue(struct pool_waiter *waiter)
+void pool_dequeue(struct pool_waiter *waiter)
 {
 	struct pool *pool = waiter->pool;
 
-	list_remove(&pool->waiters, &waiter->node);
+	list_remove(queue_of(pool, waiter), &waiter->node);
 	waiter->pool = NULL;
 	atomic_fetch_sub(&pool->load->waiting, 1);
 	publish_waiters(pool);
@@ -182,7 +187,7 @@ static void serve_first_waiter(struct pool *pool, struct server *server)
 	struct pool_waiter *waiter =
 		LIST_ENTRY(list_first(&pool->waiters), struct pool_waiter, node);
 
-	dequeue(waiter);
+	pool_dequeue(waiter);
 	lend(server);
 	waiter->served(waiter, server);
 }
@@ -194,7 +199,7 @@ static void offer(struct pool *pool, struct server *server, int worker)
 	list_remove(&pool->servers[SERVER_MOVING], &server->node);
 	conn_detach(server->conn);
 	atomic_store(&pool->share->slots[worker].is_offered, true);
-	if (post(pool, worker, POOL_MAIL_SERVER, server))
+	if (pool_post(pool, worker, POOL_MAIL_SERVER, server))
 		return;
 	atomic_store(&pool->share->slots[worker].is_offered, false);
 	list_push_back(&pool->servers[SERVER_MOVING], &server->node);
@@ -225,7 +230,7 @@ static void give_idle_servers(struct pool *pool)
 static size_t opening(const struct pool *pool)
 {
 	return pool->servers[SERVER_CONNECTING].count + pool->servers[SERVER_LOGIN].count +
-	       pool->servers[SERVER_RESETTING].count;
+	       pool->servers[SERVER_RESETTING].count - dedicated_opening(pool);
 }
 
 static bool may_connect(const struct pool *pool)
@@ -251,7 +256,7 @@ static void call_on_others(struct pool *pool)
 	if (pool->waiters.count > opening(pool)) {
 		other = pool_share_find_idle(pool->share, env->n_workers, env->worker);
 		if (other != -1)
-			post(pool, other, POOL_MAIL_WANTED, NULL);
+			pool_post(pool, other, POOL_MAIL_WANTED, NULL);
 		return;
 	}
 	if (!list_is_empty(&pool->waiters) ||
@@ -259,13 +264,14 @@ static void call_on_others(struct pool *pool)
 		return;
 	other = pool_share_next_waiter(pool->share, env->n_workers, env->worker, 0);
 	if (other != -1 && other != env->worker)
-		post(pool, other, POOL_MAIL_BUDGET, NULL);
+		pool_post(pool, other, POOL_MAIL_BUDGET, NULL);
 }
 
 static void settle(void *context)
 {
 	struct pool *pool = context;
 
+	dedicated_settle(pool);
 	give_idle_servers(pool);
 	connect_for_waiters(pool);
 	call_on_others(pool);
@@ -286,7 +292,7 @@ static void fail_waiters(struct pool *pool, const struct pool_failure *failure)
 	while ((first = list_first(&pool->waiters)) != NULL) {
 		struct pool_waiter *waiter = LIST_ENTRY(first, struct pool_waiter, node);
 
-		dequeue(waiter);
+		pool_dequeue(waiter);
 		waiter->failed(waiter, &copy);
 	}
 }
@@ -364,15 +370,17 @@ enum pool_borrowing pool_borrow(struct pool *pool, struct pool_waiter *waiter,
 		*server_out = server;
 		return POOL_LENT;
 	}
-	enqueue(pool, waiter);
+	pool_enqueue(pool, waiter);
 	pool_settle(pool);
 	return POOL_WAITING;
 }
 
 void pool_forget(struct pool_waiter *waiter)
 {
-	if (waiter->pool)
-		dequeue(waiter);
+	if (!waiter->pool)
+		return;
+	pool_dequeue(waiter);
+	dedicated_forget(waiter);
 }
 
 void pool_set_user(struct server *server, const struct server_user *user, void *context)
@@ -388,6 +396,7 @@ void pool_return(struct server **server_pointer, enum pool_return_kind kind)
 	*server_pointer = NULL;
 	pool_set_user(server, NULL, NULL);
 	ASSERT(kind != POOL_RETURN_CLEAN || server->txn_status == TXN_IDLE);
+	ASSERT(!server->is_dedicated);
 	server->is_reset_wanted = kind == POOL_RETURN_RESET;
 	if (conn_is_paused(server->conn))
 		conn_resume(server->conn);
@@ -445,6 +454,7 @@ static struct pool *make_pool(struct pools *pools, const struct pool_key *key)
 	for (int i = 0; i < SERVER_STATE_COUNT; i++)
 		list_init(&pool->servers[i]);
 	list_init(&pool->waiters);
+	list_init(&pool->dedicated);
 	if (copy_key(&pool->key, key))
 		pool->share = pool_share_get(pools->env->registry, key);
 	pool->load = pool_node_load_get(pools->env->registry, key->cluster_name, key->node_name);
@@ -537,7 +547,7 @@ void pools_destroy(struct pools **pools_pointer)
 	while ((first = list_first(&pools->list)) != NULL) {
 		struct pool *pool = LIST_ENTRY(first, struct pool, node);
 
-		ASSERT(list_is_empty(&pool->waiters) &&
+		ASSERT(list_is_empty(&pool->waiters) && list_is_empty(&pool->dedicated) &&
 		       list_is_empty(&pool->servers[SERVER_LENT]));
 		pool->retry_at = INT64_MAX;
 		for (int state = 0; state < SERVER_CLOSED; state++)
@@ -586,6 +596,10 @@ void pools_receive(struct pools *pools, struct mail *mail)
 	case POOL_MAIL_BUDGET:
 		if (pool)
 			pool_settle(pool);
+		break;
+	case POOL_MAIL_ROOM:
+		if (pool)
+			dedicated_make_room(pool);
 		break;
 	default: UNREACHABLE();
 	}
@@ -661,7 +675,7 @@ static void tick(struct pool *pool, usec now)
 	expire_slow(pool, SERVER_LOGIN, now);
 	expire_slow(pool, SERVER_RESETTING, now);
 	keep_minimum(pool);
-	if (!list_is_empty(&pool->waiters))
+	if (!list_is_empty(&pool->waiters) || !list_is_empty(&pool->dedicated))
 		pool_settle(pool);
 }
 
@@ -674,7 +688,7 @@ void pools_tick(struct pools *pools)
 
 		tick(pool, now);
 		if (pool->is_retired && pool_server_count(pool) == 0 &&
-		    list_is_empty(&pool->waiters))
+		    list_is_empty(&pool->waiters) && list_is_empty(&pool->dedicated))
 			remove_pool(pools, pool);
 	}
 }
@@ -718,6 +732,11 @@ void pools_retire_all(struct pools *pools)
 void pool_reconnect(struct pool *pool)
 {
 	close_all_in(pool, SERVER_IDLE, "RECONNECT");
+	/* These never come back. */
+	LIST_EACH_SAFE (&pool->servers[SERVER_LENT], node) {
+		if (LIST_ENTRY(node, struct server, node)->is_dedicated)
+			server_close(LIST_ENTRY(node, struct server, node), "RECONNECT");
+	}
 	for (int state = 0; state < SERVER_CLOSED; state++) {
 		LIST_EACH (&pool->servers[state], node)
 			LIST_ENTRY(node, struct server, node)->is_close_needed = true;
@@ -739,6 +758,7 @@ void pool_kill(struct pool *pool, const char *why)
 
 	pool_failure_set(&failure, "57P03", "admin", "pointsman: %s", why);
 	fail_waiters(pool, &failure);
+	dedicated_fail_all(pool, &failure);
 	for (int state = 0; state < SERVER_CLOSED; state++)
 		close_all_in(pool, (enum server_state)state, why);
 }

@@ -439,6 +439,10 @@ static void send_startup(struct server *server)
 static void become_idle(struct server *server)
 {
 	server_login_end(server);
+	if (server->is_dedicated) {
+		dedicated_arrived(server);
+		return;
+	}
 	if (server->is_close_needed || server->pool->is_paused ||
 	    clock_now() >= server->expires_at) {
 		server_close(server, "its time is over");
@@ -519,34 +523,62 @@ static struct server *allocate(struct pool *pool)
 	return server;
 }
 
-bool server_open(struct pool *pool)
+/* NULL: it could not even begin, and why_out says why. */
+static struct server *begin_to_connect(struct pool *pool, char *why_out, size_t why_size)
 {
 	struct pool_env *env = pool->env;
-	struct server *server;
-	char why[128] = "out of memory";
+	struct server *server = allocate(pool);
 
-	if (!pool_share_take(pool->share))
-		return false;
-	server = allocate(pool);
+	snprintf(why_out, why_size, "out of memory");
 	if (!server)
-		goto out;
-	snprintf(why, sizeof(why), "its address is not known");
+		return NULL;
+	snprintf(why_out, why_size, "its address is not known");
 	if (!env->address(env->context, &pool->key, &server->address, &server->address_length))
 		goto out;
 	server->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
 				    server->address_length, env->limits.server_connect_timeout,
 				    &server_handler, server);
 	if (!server->conn) {
-		snprintf(why, sizeof(why), "%s", strerror(errno));
+		snprintf(why_out, why_size, "%s", strerror(errno));
 		goto out;
 	}
 	list_push_back(&pool->servers[SERVER_CONNECTING], &server->node);
-	return true;
+	return server;
 out:
 	free(server);
+	return NULL;
+}
+
+bool server_open(struct pool *pool)
+{
+	char why[128];
+
+	if (!pool_share_take(pool->share))
+		return false;
+	if (begin_to_connect(pool, why, sizeof(why)))
+		return true;
 	pool_share_give_back(pool->share);
 	pool_on_connect_failed(pool, "57P03", why);
 	return false;
+}
+
+bool server_open_for(struct pool *pool, struct pool_waiter *waiter)
+{
+	struct server *server;
+	char why[128];
+
+	if (!pool_share_take(pool->share))
+		return false;
+	server = begin_to_connect(pool, why, sizeof(why));
+	if (!server) {
+		pool_share_give_back(pool->share);
+		dedicated_fail(pool, waiter, "57P03", why);
+		return false;
+	}
+	server->is_dedicated = true;
+	server->waiter = waiter;
+	waiter->server = server;
+	return true;
 }
 
 static void free_parts(struct server *server)
@@ -600,8 +632,14 @@ void server_close_for(struct server *server, const char *sqlstate, const char *w
 	free_parts(server);
 	list_remove(&pool->servers[SERVER_CLOSED], &server->node);
 	loop_defer_free(pool->env->loop, server);
+	if (from != SERVER_CONNECTING && from != SERVER_LOGIN)
+		return;
+	if (server->is_dedicated)
+		dedicated_failed(server, sqlstate, why, is_to_ask_older);
 	if (is_to_ask_older)
 		pool_on_protocol_refused(pool, why);
-	else if (from == SERVER_CONNECTING || from == SERVER_LOGIN)
+	else if (!server->is_dedicated)
 		pool_on_connect_failed(pool, sqlstate, why);
+	else if (from == SERVER_CONNECTING)
+		pool->env->suspect(pool->env->context, &pool->key);
 }

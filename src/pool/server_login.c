@@ -29,6 +29,30 @@ struct server_login {
 	bool is_protocol_refused;
 };
 
+/* Start-up parameters of the session whose server this will be: name, value, ... */
+static void build_startup_for(struct server *server, const struct bytes *more)
+{
+	const struct pool_key *key = &server->pool->key;
+	const char *at = (const char *)bytes_begin(more);
+	const char *end = at + bytes_length(more);
+	size_t n = 4;
+	/* Each of them takes a byte at least, and there is one NULL more for an odd number. */
+	const char **params = calloc(n + bytes_length(more) + 1, sizeof(*params));
+
+	if (!params) {
+		conn_out(server->conn)->failed = true;
+		return;
+	}
+	params[0] = "user";
+	params[1] = key->user;
+	params[2] = "database";
+	params[3] = key->database;
+	for (; at < end; at += strlen(at) + 1)
+		params[n++] = at;
+	build_startup(conn_out(server->conn), server->protocol_minor, params, n / 2);
+	free(params);
+}
+
 bool server_login_begin(struct server *server)
 {
 	const struct pool_key *key = &server->pool->key;
@@ -44,7 +68,11 @@ bool server_login_begin(struct server *server)
 	server->protocol_minor = server->pool->is_protocol_old
 					 ? 0
 					 : server->pool->env->limits.server_protocol_minor;
-	build_startup(out, server->protocol_minor, params, key->is_for_listening ? 3 : 2);
+	if (server->waiter)
+		build_startup_for(server, server->waiter->startup);
+	else
+		build_startup(out, server->protocol_minor, params,
+			      key->is_for_listening ? 3 : 2);
 	conn_flush(server->conn);
 	return true;
 }

@@ -329,11 +329,11 @@ static struct route_decision to_anyone(const struct route_facts *f)
 }
 
 /* The first request chooses for the whole session, so it is the hint that counts. */
-static struct route_decision for_session(const struct route_facts *f)
+static struct route_decision for_session(const struct route_facts *f, enum route_reason reason)
 {
 	if (f->split != ROUTE_SPLIT_NEVER && wants_replica(f) && !wants_primary(f))
-		return to_replica(f, ROUTE_SESSION_MODE);
-	return to_primary(f, ROUTE_SESSION_MODE);
+		return to_replica(f, reason);
+	return to_primary(f, reason);
 }
 
 static struct route_decision overruled(const struct route_facts *f)
@@ -350,13 +350,17 @@ struct route_decision route_decide(const struct route_facts *f)
 	if (f->held_node >= 0)
 		return to_node(f, f->held_node, f->held_reason);
 
+	/* 2a. Replication: from the primary, or from a replica that feeds others. */
+	if (f->is_replication)
+		return for_session(f, ROUTE_REPLICATION);
+
 	/* 2. To greet a client any server will do. */
 	if (f->is_login)
 		return to_anyone(f);
 
 	/* 3. Session mode: one server from the first request to the last. */
 	if (f->is_session_mode)
-		return for_session(f);
+		return for_session(f, ROUTE_SESSION_MODE);
 
 	/* 4. What is not proved read-only goes to the primary, whatever it asks for. */
 	ASSERT(f->verdict != NULL);

@@ -134,6 +134,7 @@ static void free_client(struct client *client)
 	txn_destroy(&client->txn);
 	list_remove(&env->clients, &client->node);
 	drop_key(client);
+	client_free_startup(&client->replication_startup);
 	client->identity->clients--;
 	client->identity->database->clients--;
 	env->ops->client_left(env->context);
@@ -150,13 +151,21 @@ void client_check_gone(struct client *client)
 	free_client(client);
 }
 
-/* What runs for nobody is cancelled, and its server waited for: clean, it is used again. */
+/*
+ * What runs for nobody is cancelled, and its server waited for: clean, it is used again. (A
+ * walsender is not, and goes with its connection.)
+ */
 static void leave_server(struct client *client)
 {
 	bool is_busy = !relay_is_quiet(client) || client->is_batch_open;
 
 	if (!is_busy)
 		return;
+	if (client->server->is_dedicated) {
+		lease_end(client);
+		pending_clear(&client->pending);
+		return;
+	}
 	if (!relay_wind_up(client)) {
 		pool_discard(&client->server, "its client has gone in the middle of a message");
 		return;
@@ -540,9 +549,17 @@ void client_welcome(struct client *client)
 		const char *name = server->reports[i].name;
 
 		/* To its clients the whole is one server, which takes writes. */
-		build_parameter_status(
-			&reports, name,
-			strcmp(name, "in_hot_standby") == 0 ? "off" : server->reports[i].value);
+		build_parameter_status(&reports, name,
+				       strcmp(name, "in_hot_standby") == 0 &&
+						       client->replication == REPLICATION_NONE
+					       ? "off"
+					       : server->reports[i].value);
+	}
+	/* It has a server of its own, and must know which that is. */
+	if (client->replication != REPLICATION_NONE) {
+		send_welcome(client, &reports);
+		bytes_free(&reports);
+		return;
 	}
 	strings = server_reported(server, "standard_conforming_strings");
 	if (strings && strcmp(strings, "on") != 0 && !server->settings)
@@ -566,7 +583,7 @@ static void greet(struct client *client)
 	struct bytes key = { 0 };
 	struct welcome *known = NULL;
 
-	if (welcome_key(client, &key))
+	if (client->replication == REPLICATION_NONE && welcome_key(client, &key))
 		known = strmap_get(client->env->welcomes, bytes_begin(&key), bytes_length(&key));
 	bytes_free(&key);
 	if (known)
@@ -599,10 +616,20 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	client->conn = params->conn;
 	client->connected_at = params->connected_at;
 	client->port = params->port;
+	client->replication = params->replication;
+	client->replication_startup = params->replication_startup;
 	memcpy(client->host, params->host, host_size);
 	client->last.node = -1;
 	client->last.staleness = -1;
 	return client;
+}
+
+void client_free_startup(struct bytes **startup)
+{
+	if (*startup)
+		bytes_free(*startup);
+	free(*startup);
+	*startup = NULL;
 }
 
 void client_create(struct session_env *env, struct client_params *params)
@@ -614,6 +641,7 @@ void client_create(struct session_env *env, struct client_params *params)
 			    NULL, NULL);
 		conn_finish(&params->conn, LINGER);
 		settings_unref(&params->startup);
+		client_free_startup(&params->replication_startup);
 		env->ops->client_left(env->context);
 		return;
 	}
@@ -767,7 +795,7 @@ static void check_times(struct client *client, usec now)
 		channels_tick(client, now);
 		if (is_setup_slow(client, now))
 			relay_server_lost(client, "it did not take the settings in time");
-		else if (client->request &&
+		else if (client->request && client->replication == REPLICATION_NONE &&
 			 is_over(client->request->sent_at, limits->query_timeout, now))
 			end_overdue(client);
 		break;

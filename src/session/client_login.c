@@ -32,6 +32,7 @@ static void free_login(struct client_login *login)
 	list_remove(&env->logins, &login->node);
 	scram_server_destroy(&login->scram);
 	settings_unref(&login->startup);
+	client_free_startup(&login->replication_startup);
 	free(login->user);
 	free(login->database);
 	loop_defer_free(env->loop, login);
@@ -76,7 +77,9 @@ static void begin_session(struct client_login *login)
 					.hints = &login->hints,
 					.port = login->port,
 					.connected_at = login->began_at,
-					.minor = login->minor };
+					.minor = login->minor,
+					.replication = login->replication,
+					.replication_startup = login->replication_startup };
 
 	if (!env->ops->admit_client(env->context)) {
 		login_reject(login, "53300", "max_client_conn",
@@ -93,6 +96,7 @@ static void begin_session(struct client_login *login)
 	build_auth_request(conn_out(login->conn), AUTH_REQ_OK, NULL, 0);
 	login->conn = NULL;
 	login->startup = NULL;
+	login->replication_startup = NULL;
 	client_create(env, &params);
 	free_login(login);
 }
@@ -143,13 +147,27 @@ static bool is_console_name(const char *database)
 	return strcmp(database, "pointsman") == 0 || strcmp(database, "pgbouncer") == 0;
 }
 
+static bool add_startup_param(struct client_login *login, const char *name, const char *value)
+{
+	struct bytes *to = login->replication_startup;
+
+	return bytes_append(to, name, strlen(name) + 1) &&
+	       bytes_append(to, value, strlen(value) + 1);
+}
+
 static bool add_setting(struct client_login *login, const char *name, const char *value)
 {
 	struct settings *before = login->startup;
 	struct bytes statement = { 0 };
-	bool failed =
-		!settings_statement(name, value, &statement) || !bytes_append(&statement, "", 1);
+	bool failed;
 
+	if (login->replication_startup) {
+		if (add_startup_param(login, name, value))
+			return true;
+		reject(login, "53200", "pointsman: out of memory");
+		return false;
+	}
+	failed = !settings_statement(name, value, &statement) || !bytes_append(&statement, "", 1);
 	if (!failed)
 		login->startup = settings_with(before, name,
 					       (const char *)bytes_begin(&statement), &failed);
@@ -237,15 +255,30 @@ static bool take_names(struct client_login *login, const struct startup *startup
 	return true;
 }
 
-static bool is_replication(const char *value)
+/* false: the client has been refused. */
+static bool take_replication(struct client_login *login, const char *value)
 {
-	static const char *const no[] = { "false", "off", "no", "0" };
+	char message[160];
 
-	for (size_t i = 0; value && i < sizeof(no) / sizeof(no[0]); i++) {
-		if (strcmp(value, no[i]) == 0)
-			return false;
+	if (!startup_parse_replication(value, &login->replication)) {
+		snprintf(message, sizeof(message),
+			 "invalid value for parameter \"replication\": \"%.80s\"", value);
+		reject(login, "22023", message);
+		return false;
 	}
-	return value != NULL;
+	if (login->replication == REPLICATION_NONE)
+		return true;
+	if (login->is_console) {
+		reject(login, "0A000", "pointsman: the console is no source of replication");
+		return false;
+	}
+	login->replication_startup = calloc(1, sizeof(*login->replication_startup));
+	if (login->replication_startup &&
+	    add_startup_param(login, "replication",
+			      login->replication == REPLICATION_LOGICAL ? "database" : "true"))
+		return true;
+	reject(login, "53200", "pointsman: out of memory");
+	return false;
 }
 
 static void take_startup(struct client_login *login, const struct startup *startup)
@@ -258,10 +291,8 @@ static void take_startup(struct client_login *login, const struct startup *start
 					startup->n_unknown_pq);
 	if (!take_names(login, startup))
 		return;
-	if (is_replication(startup->replication)) {
-		reject(login, "0A000", "pointsman: replication connections are not supported");
+	if (startup->replication && !take_replication(login, startup->replication))
 		return;
-	}
 	if (env->is_shutting_down) {
 		reject(login, "57P01", "pointsman: shutting down");
 		return;

@@ -3,6 +3,7 @@
  * only; a server that cannot be trusted any more is discarded by whoever sees that.
  */
 #include "session/client.h"
+#include "wire/build.h"
 #include "wire/message.h"
 
 void lease_begin(struct client *client, struct server *server, size_t node_index)
@@ -46,6 +47,16 @@ void lease_settle(struct client *client)
 	pool_return(&client->server, POOL_RETURN_CLEAN);
 }
 
+/* It goes with its session, and is told so unless it is in the middle of a message. */
+static void end_dedicated(struct client *client)
+{
+	if (client->client_tail == 0 || client->is_tail_dropped) {
+		build_empty(conn_out(client->server->conn), MSG_F_TERMINATE);
+		conn_flush(client->server->conn);
+	}
+	pool_discard(&client->server, "its session has ended");
+}
+
 void lease_end(struct client *client)
 {
 	bool leaves_state = client->pin != PIN_NONE || client->is_server_odd ||
@@ -54,6 +65,10 @@ void lease_end(struct client *client)
 
 	if (!client->server)
 		return;
+	if (client->server->is_dedicated) {
+		end_dedicated(client);
+		return;
+	}
 	if (!relay_is_quiet(client) || client->is_batch_open) {
 		pool_discard(&client->server, "given up in the middle of a request");
 		return;

@@ -493,11 +493,28 @@ static enum reply_fate take_copy_in(struct client *client)
 	return REPLY_PASS;
 }
 
+/*
+ * START_REPLICATION: both sides send CopyData, and each ends its own direction with CopyDone
+ * (PostgreSQL documentation, "COPY Operations", "Streaming Replication Protocol").
+ */
+static enum reply_fate take_copy_both(struct client *client)
+{
+	const struct pending_entry *first = pending_first(&client->pending);
+
+	if (client->replication == REPLICATION_NONE || !first || first->kind != PENDING_QUERY)
+		return REPLY_BROKEN;
+	client->is_copying_in = true;
+	client_resume(client);
+	return REPLY_PASS;
+}
+
 /* What a client sees of a parameter is its own; which node answered is none of it. */
 static enum reply_fate take_parameter(struct client *client, const struct frame *frame)
 {
 	if (!server_take_parameter(client->server, frame))
 		return REPLY_BROKEN;
+	if (client->replication != REPLICATION_NONE)
+		return REPLY_PASS;
 	return server_is_node_report(frame) ? REPLY_SWALLOW : REPLY_PASS;
 }
 
@@ -519,6 +536,7 @@ static enum reply_fate take_reply(struct incoming *in, const struct frame *frame
 	case MSG_B_ERROR: return take_error(in, frame);
 	case MSG_B_PARAMETER_STATUS: return take_parameter(client, frame);
 	case MSG_B_COPY_IN: return take_copy_in(client);
+	case MSG_B_COPY_BOTH: return take_copy_both(client);
 	case MSG_B_NOTICE:
 	case MSG_B_NOTIFICATION: return REPLY_PASS;
 	case MSG_B_DATA_ROW:

@@ -411,6 +411,11 @@ static bool classify_op(struct request *request, struct op *op, const uint8_t *b
 		op->action = OP_DROP;
 		return true;
 	}
+	/* The commands of replication have a grammar of their own, and their server is held. */
+	if (client->replication != REPLICATION_NONE) {
+		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_UTILITY, false, false);
+		return true;
+	}
 	switch (op->type) {
 	case MSG_F_QUERY: return classify_query(request, op, body);
 	case MSG_F_PARSE:
@@ -515,13 +520,17 @@ enum stage_result stage_classify(struct request *request)
 
 	if (request->end == REQUEST_LOGIN) {
 		request->needs_server = true;
+		/* Where a walsender is looked for, is said by the client or by nobody. */
+		if (client->replication != REPLICATION_NONE)
+			txn_merge_hints(&client->txn, &request->hints);
 		return STAGE_NEXT;
 	}
 	if (!classify_all(request)) {
 		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
 		return STAGE_CLOSE;
 	}
-	if (request->needs_server && !is_readable(client)) {
+	if (request->needs_server && client->replication == REPLICATION_NONE &&
+	    !is_readable(client)) {
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_UNREADABLE, false, false);
 		note_pin(request, PIN_UNKNOWN_STATE);
 	}

@@ -170,6 +170,7 @@ static void decide(struct request *request)
 		.held_reason = held_reason(client),
 		.is_session_mode = database->mode == POOL_SESSION,
 		.is_login = request->end == REQUEST_LOGIN,
+		.is_replication = client->replication != REPLICATION_NONE,
 		.avoid = request->avoid,
 		.last_write_at = client->last_write_at,
 		.now = clock_now(),
@@ -204,7 +205,7 @@ static void note_decision(struct request *request)
 	const struct node *node = client_node(client, decision->node);
 	char text[200];
 
-	if (request->end == REQUEST_LOGIN)
+	if (request->end == REQUEST_LOGIN && client->replication == REPLICATION_NONE)
 		return;
 	client->last.reason = decision->reason;
 	client->last.node = decision->node;
@@ -271,8 +272,14 @@ static void note_wait(struct request *request)
 
 static void begin_lease(struct request *request, struct server *server)
 {
+	struct client *client = request->client;
+
 	note_wait(request);
-	lease_begin(request->client, server, (size_t)request->decision.node);
+	lease_begin(client, server, (size_t)request->decision.node);
+	if (client->replication != REPLICATION_NONE) {
+		client->pin = PIN_REPLICATION;
+		client->pinned_at = clock_now();
+	}
 }
 
 static void on_served(struct pool_waiter *waiter, struct server *server)
@@ -311,10 +318,23 @@ static enum stage_result fail_or_reroute(struct request *request)
 	return STAGE_AGAIN;
 }
 
+static enum pool_borrowing borrow(struct request *request, struct pool *pool,
+				  struct server **server_out)
+{
+	struct client *client = request->client;
+
+	request->waiter.served = on_served;
+	request->waiter.failed = on_refused;
+	if (client->replication != REPLICATION_NONE)
+		return pool_borrow_dedicated(pool, &request->waiter, client->replication_startup);
+	return pool_borrow(pool, &request->waiter, client->txn.settings, server_out,
+			   &request->failure);
+}
+
 enum stage_result stage_borrow(struct request *request)
 {
 	struct client *client = request->client;
-	struct server *server;
+	struct server *server = NULL;
 	struct pool *pool;
 
 	if (request->failure.sqlstate[0])
@@ -324,10 +344,7 @@ enum stage_result stage_borrow(struct request *request)
 	pool = session_pool(client->env, client->identity, (size_t)request->decision.node);
 	if (!pool)
 		return request_fail(request, "53200", "no_memory", "pointsman: out of memory");
-	request->waiter.served = on_served;
-	request->waiter.failed = on_refused;
-	switch (pool_borrow(pool, &request->waiter, client->txn.settings, &server,
-			    &request->failure)) {
+	switch (borrow(request, pool, &server)) {
 	case POOL_LENT: begin_lease(request, server); return STAGE_NEXT;
 	case POOL_REFUSED: return fail_or_reroute(request);
 	case POOL_WAITING: break;

@@ -8,6 +8,7 @@
 #include "wire/startup.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/panic.h"
 #include "wire/cancel_key.h"
@@ -150,6 +151,38 @@ enum startup_kind startup_parse(const uint8_t *data, size_t length, struct start
 	if (out->major != 3)
 		return STARTUP_OTHER_PROTOCOL;
 	return parse_session(&c, out, error_out);
+}
+
+const char *startup_replication_name(enum startup_replication replication)
+{
+	switch (replication) {
+	case REPLICATION_NONE: return "none";
+	case REPLICATION_PHYSICAL: return "physical";
+	case REPLICATION_LOGICAL: return "logical";
+	}
+	UNREACHABLE();
+}
+
+/* Is the value the beginning of the word, with at least so many letters? (bool.c:parse_bool) */
+static bool is_word(const char *value, const char *word, size_t least)
+{
+	size_t length = strlen(value);
+
+	return length >= least && length <= strlen(word) && strncasecmp(value, word, length) == 0;
+}
+
+bool startup_parse_replication(const char *value, enum startup_replication *out)
+{
+	*out = REPLICATION_NONE;
+	if (strcmp(value, "database") == 0)
+		*out = REPLICATION_LOGICAL;
+	else if (is_word(value, "true", 1) || is_word(value, "yes", 1) ||
+		 is_word(value, "on", 2) || strcmp(value, "1") == 0)
+		*out = REPLICATION_PHYSICAL;
+	else
+		return is_word(value, "false", 1) || is_word(value, "no", 1) ||
+		       is_word(value, "off", 2) || strcmp(value, "0") == 0;
+	return true;
 }
 
 const char *protocol_version_name(enum protocol_version version)

@@ -508,7 +508,8 @@ static void tell_idle_clients(struct worker *worker)
 	LIST_EACH_SAFE (&worker->env.clients, node) {
 		struct client *client = LIST_ENTRY(node, struct client, node);
 
-		if (is_at_rest(client))
+		/* A standby is never at rest, and comes back to who takes over. */
+		if (is_at_rest(client) || client->replication != REPLICATION_NONE)
 			client_close(
 				client, CLOSE_SHUTDOWN, "57P01",
 				"pointsman: terminating connection due to administrator command");

@@ -206,7 +206,8 @@ enum {
 enum {
 	ORDINARY,
 	LOGIN,
-	SESSION
+	SESSION,
+	REPLICATION /* and a login */
 };
 
 #define HINT_NONE    READ_HINT_NONE
@@ -273,6 +274,16 @@ static const struct row {
 	  WELL, NULL, HINT_R, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, LOGIN, TO_PRIMARY, ROUTE_LOGIN, false },
 
 	/* 3. session mode */
+	{ "2a replication: the primary",
+	  WELL, NULL, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, REPLICATION, TO_PRIMARY, ROUTE_REPLICATION, false },
+	{ "2a replication: hint replica",
+	  WELL, NULL, HINT_R, 0, 0, HINTS, ELSE_PRIMARY, NOT_HELD, REPLICATION, TO_REPLICA, ROUTE_REPLICATION, false },
+	{ "2a replication: hint replica, split off",
+	  WELL, NULL, HINT_R, 0, 0, NEVER, ELSE_PRIMARY, NOT_HELD, REPLICATION, TO_PRIMARY, ROUTE_REPLICATION, false },
+	{ "2a replication: no primary: unlike other logins it waits",
+	  NO_PRIMARY_AT_ALL, NULL, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, REPLICATION, WAIT, ROUTE_NO_PRIMARY, false },
+	{ "2a replication: hint replica, none up",
+	  REPLICAS_DOWN, NULL, HINT_R, 0, 0, AUTO, ELSE_ERROR, NOT_HELD, REPLICATION, REFUSE, ROUTE_NO_REPLICA_UP, false },
 	{ "3 session mode: the primary, for reads too",
 	  WELL, &reads, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, SESSION, TO_PRIMARY, ROUTE_SESSION_MODE, false },
 	{ "3 session mode: hint replica",
@@ -499,6 +510,8 @@ static struct route_facts facts_of(const struct row *row, const struct hints *hi
 	f.held_reason = ROUTE_IN_TRANSACTION;
 	f.is_login = row->kind == LOGIN;
 	f.is_session_mode = row->kind == SESSION;
+	f.is_replication = row->kind == REPLICATION;
+	f.is_login |= f.is_replication;
 	return f;
 }
 
@@ -619,10 +632,11 @@ END_TEST
 
 /* --- which replica --- */
 
-#define MANY     8
-#define DRAWS    10000
-#define SIGMAS_5 250 /* five standard deviations of 10,000 draws of 1/2; less for other shares \
-		      */
+#define MANY  8
+#define DRAWS 10000
+#define SIGMAS_5                                                                      \
+	250 /* five standard deviations of 10,000 draws of 1/2; less for other shares \
+	     */
 
 static struct node many[MANY];
 
@@ -755,7 +769,9 @@ END_TEST
 START_TEST(of_many_two_are_drawn)
 {
 	static const int weights[] = { 100, 100, 100, 100 };
-	const struct route_load loads[] = { { 0, 0 }, { 248, 0 }, { 77, 0 }, { 20, 0 }, { 1, 0 } };
+	const struct route_load loads[] = {
+		{ 0, 0 }, { 248, 0 }, { 77, 0 }, { 20, 0 }, { 1, 0 }
+	};
 	unsigned counts[MANY];
 
 	setup_weights(weights, 4);

@@ -354,6 +354,50 @@ START_TEST(what_we_build_is_read_back)
 }
 END_TEST
 
+/* bool.c:parse_bool, and "database". */
+START_TEST(replication_values)
+{
+	static const struct {
+		const char *value;
+		int result; /* -1: refused */
+	} rows[] = {
+		{ "database", REPLICATION_LOGICAL },
+		{ "DATABASE", -1 }, /* postmaster.c compares it exactly */
+		{ "data", -1 },
+		{ "true", REPLICATION_PHYSICAL },
+		{ "T", REPLICATION_PHYSICAL },
+		{ "tru", REPLICATION_PHYSICAL },
+		{ "truee", -1 },
+		{ "yes", REPLICATION_PHYSICAL },
+		{ "y", REPLICATION_PHYSICAL },
+		{ "On", REPLICATION_PHYSICAL },
+		{ "1", REPLICATION_PHYSICAL },
+		{ "o", -1 },
+		{ "2", -1 },
+		{ "", -1 },
+		{ "10", -1 },
+		{ "false", REPLICATION_NONE },
+		{ "f", REPLICATION_NONE },
+		{ "NO", REPLICATION_NONE },
+		{ "n", REPLICATION_NONE },
+		{ "of", REPLICATION_NONE },
+		{ "off", REPLICATION_NONE },
+		{ "0", REPLICATION_NONE },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		enum startup_replication got;
+		bool is_good = startup_parse_replication(rows[i].value, &got);
+
+		ck_assert_msg(is_good == (rows[i].result != -1), "\"%s\"", rows[i].value);
+		ck_assert_msg(!is_good || (int)got == rows[i].result, "\"%s\"", rows[i].value);
+	}
+	ck_assert_str_eq(startup_replication_name(REPLICATION_NONE), "none");
+	ck_assert_str_eq(startup_replication_name(REPLICATION_PHYSICAL), "physical");
+	ck_assert_str_eq(startup_replication_name(REPLICATION_LOGICAL), "logical");
+}
+END_TEST
+
 /* --- options --- */
 
 /*
@@ -600,6 +644,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, more_behind_the_packet, 0, COUNT(packets));
 	tcase_add_loop_test(t, declared_lengths, 0, COUNT(lengths));
 	tcase_add_test(t, the_longest_packet);
+	tcase_add_test(t, replication_values);
 	tcase_add_test(t, every_parameter);
 	tcase_add_test(t, absent_parameters);
 	tcase_add_test(t, repeated_parameters);
