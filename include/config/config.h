@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "auth/method.h"
+#include "net/tls.h"
 #include "pool/mode.h"
 #include "route/route.h"
 #include "sql/hint.h"
@@ -146,6 +147,23 @@ struct config {
 	int tcp_keepcnt;
 	int tcp_user_timeout; /* ms; 0: the system's */
 
+	/* TLS, at the end of the clients and at that of the servers; paths as resolved. */
+	enum tls_mode client_tls_sslmode;
+	const char *client_tls_ca_file;
+	const char *client_tls_cert_file;
+	const char *client_tls_key_file;
+	const char *client_tls_protocols;
+	const char *client_tls_ciphers;
+	const char *client_tls13_ciphers;
+	const char *client_tls_ecdhcurve;
+	enum tls_mode server_tls_sslmode;
+	const char *server_tls_ca_file;
+	const char *server_tls_cert_file;
+	const char *server_tls_key_file;
+	const char *server_tls_protocols;
+	const char *server_tls_ciphers;
+	const char *server_tls13_ciphers;
+
 	const char *path; /* of the file it came from */
 };
 
@@ -165,6 +183,9 @@ void config_unref(struct config **config);
 
 /* The number of workers to run: `workers`, or one per core. */
 int config_worker_count(const struct config *config);
+
+/* What contexts for our clients (TLS_ROLE_SERVER) or our servers are made from. */
+struct tls_settings config_tls_settings(const struct config *config, enum tls_role role);
 
 /* The database entry that serves `name`: the exact one, else "*", else NULL. */
 const struct config_database *config_database_find(const struct config *config, const char *name);

@@ -13,6 +13,7 @@
 #include "cluster/cluster.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "pool/mode.h"
 #include "pool/pool.h"
 #include "route/route.h"
@@ -41,6 +42,7 @@ struct session_limits {
 	bool log_connections;
 	bool log_disconnections;
 	struct conn_tcp_options tcp;
+	struct tls_context *tls; /* for clients, the snapshot's; NULL: none */
 };
 
 #define SESSION_NO_CLUSTER UINT32_MAX

@@ -21,6 +21,8 @@ struct client_login {
 	struct session_env *env;
 	struct conn *conn;
 	enum login_state state;
+	bool is_local; /* through a unix socket: no TLS, and none is demanded */
+	bool is_direct; /* began with TLS, without asking */
 	bool had_ssl_request;
 	bool had_gss_request;
 	bool is_console; /* wants the admin console */

@@ -3,6 +3,7 @@
 
 #include "auth/userlist.h"
 #include "config/config.h"
+#include "net/tls.h"
 
 /*
  * All that a reload replaces: the configuration and the user list that goes with it. Immutable;
@@ -12,6 +13,7 @@ struct snapshot {
 	struct config *config;
 	struct userlist *users;        /* NULL: there is no list */
 	struct snapshot *users_owner;  /* the users are this one's; NULL: our own */
+	struct tls_pair tls;           /* one reference each */
 	int references;                /* atomic */
 	unsigned long long generation; /* one more with each reload */
 };
@@ -22,9 +24,12 @@ struct snapshot {
  */
 struct snapshot *snapshot_load(const char *path, struct bytes *errors);
 
-/* One with another configuration (a reference is taken over) and the same users. NULL without
- * memory. */
-struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config);
+/*
+ * One with another configuration (a reference is taken over) and the same users; files of
+ * certificates are read only where their options differ. NULL on error, with a text in error_out.
+ */
+struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config,
+				      char *error_out, size_t error_size);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot **snapshot);

@@ -165,6 +165,39 @@ static void check_auth(struct check *check)
 		      auth_type_name(check->config->auth.type));
 }
 
+/* --- TLS --- */
+
+/* What the files hold is looked at when contexts are made of them. */
+static void check_tls(struct check *check, const char *end, const struct tls_settings *settings)
+{
+	bool has_cert = settings->cert_file && settings->cert_file[0];
+	bool has_key = settings->key_file && settings->key_file[0];
+	char why[128];
+	int lowest;
+	int highest;
+
+	if (settings->protocols &&
+	    !tls_protocols_parse(settings->protocols, &lowest, &highest, why, sizeof(why)))
+		fault(at(check, "%s_tls_protocols", end), "%s", why);
+	if (settings->mode == TLS_DISABLE)
+		return;
+	if (settings->mode >= TLS_VERIFY_CA && settings->ca_file && !settings->ca_file[0])
+		fault(at(check, "%s_tls_ca_file", end), "with sslmode \"%s\" there must be one",
+		      tls_mode_name(settings->mode));
+	if (has_cert != has_key || (!has_cert && same(end, "client")))
+		fault(at(check, "%s_tls_%s_file", end, has_cert ? "key" : "cert"),
+		      "a certificate and its key must both be given");
+}
+
+static void check_tls_ends(struct check *check)
+{
+	struct tls_settings clients = config_tls_settings(check->config, TLS_ROLE_SERVER);
+	struct tls_settings servers = config_tls_settings(check->config, TLS_ROLE_CLIENT);
+
+	check_tls(check, "client", &clients);
+	check_tls(check, "server", &servers);
+}
+
 /* --- clusters --- */
 
 static void check_nodes(struct check *check, size_t c)
@@ -308,6 +341,7 @@ void config_check(const struct config *config, const struct config_t *tree,
 	check_listen(&check);
 	check_admin(&check);
 	check_auth(&check);
+	check_tls_ends(&check);
 	check_clusters(&check);
 	check_databases(&check);
 }

@@ -205,6 +205,26 @@ int config_worker_count(const struct config *config)
 	return count < WORKERS_MAX ? count : WORKERS_MAX;
 }
 
+struct tls_settings config_tls_settings(const struct config *config, enum tls_role role)
+{
+	if (role == TLS_ROLE_SERVER)
+		return (struct tls_settings){ .mode = config->client_tls_sslmode,
+					      .ca_file = config->client_tls_ca_file,
+					      .cert_file = config->client_tls_cert_file,
+					      .key_file = config->client_tls_key_file,
+					      .protocols = config->client_tls_protocols,
+					      .ciphers = config->client_tls_ciphers,
+					      .ciphersuites = config->client_tls13_ciphers,
+					      .curves = config->client_tls_ecdhcurve };
+	return (struct tls_settings){ .mode = config->server_tls_sslmode,
+				      .ca_file = config->server_tls_ca_file,
+				      .cert_file = config->server_tls_cert_file,
+				      .key_file = config->server_tls_key_file,
+				      .protocols = config->server_tls_protocols,
+				      .ciphers = config->server_tls_ciphers,
+				      .ciphersuites = config->server_tls13_ciphers };
+}
+
 const struct config_database *config_database_find(const struct config *config, const char *name)
 {
 	const struct config_database *any = NULL;

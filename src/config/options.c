@@ -72,6 +72,11 @@ static const char *protocol_word(int value)
 	return protocol_version_name((enum protocol_version)value);
 }
 
+static const char *tls_mode_word(int value)
+{
+	return tls_mode_name((enum tls_mode)value);
+}
+
 static const struct option_words level_words = { LOG_LEVEL_DEBUG + 1, level_word, NULL, 0 };
 static const struct option_words format_words = { LOG_FORMAT_JSON + 1, format_word, NULL, 0 };
 static const struct option_words auth_words = { AUTH_SCRAM + 1, auth_word, "plain",
@@ -87,6 +92,8 @@ static const struct option_words no_replica_words = { ROUTE_NO_REPLICA_ERROR + 1
 						      NULL, 0 };
 static const struct option_words protocol_words = { PROTOCOL_VERSION_COUNT, protocol_word, NULL,
 						    0 };
+
+static const struct option_words tls_mode_words = { TLS_MODE_COUNT, tls_mode_word, NULL, 0 };
 
 /* clang-format off */
 
@@ -250,6 +257,57 @@ static const struct option options[] = {
 	{ ROOT_OPTION(tcp_user_timeout), .type = OPTION_INT, BOUNDS(0, 86400000),
 	  .default_value = "0", .unit = "ms",
 	  .description = "Sent data may stay unacknowledged for this long; 0: the system's." },
+
+	/* --- TLS --- */
+	{ ROOT_OPTION(client_tls_sslmode), .type = OPTION_ENUM, .words = &tls_mode_words,
+	  .default_value = "disable",
+	  .description = "TLS of clients: refused (disable), up to them (allow, prefer), demanded "
+			 "(require), with a certificate of theirs (verify-ca, verify-full)." },
+	{ ROOT_OPTION(client_tls_ca_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Certificates of the CAs that clients' certificates are verified with; "
+			 "empty: clients are not asked for one." },
+	{ ROOT_OPTION(client_tls_cert_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Our certificate, and those between it and the root." },
+	{ ROOT_OPTION(client_tls_key_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Its private key, without a passphrase." },
+	{ ROOT_OPTION(client_tls_protocols), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "secure",
+	  .description = "Versions of TLS: some of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3; or all, "
+			 "legacy, secure (the last two versions)." },
+	{ ROOT_OPTION(client_tls_ciphers), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "default",
+	  .description = "Ciphers of TLS 1.2 and older, in OpenSSL's syntax; default: OpenSSL's." },
+	{ ROOT_OPTION(client_tls13_ciphers), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "",
+	  .description = "Ciphers of TLS 1.3, separated by colons; empty: OpenSSL's." },
+	{ ROOT_OPTION(client_tls_ecdhcurve), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "auto",
+	  .description = "Curves for the exchange of keys, separated by colons; auto: OpenSSL's." },
+	{ ROOT_OPTION(server_tls_sslmode), .type = OPTION_ENUM, .words = &tls_mode_words,
+	  .default_value = "prefer",
+	  .description = "TLS to servers, as libpq's sslmode: none (disable), if need be (allow), if "
+			 "can be (prefer), always (require), verified (verify-ca, verify-full)." },
+	{ ROOT_OPTION(server_tls_ca_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Certificates of the CAs that servers' certificates are verified with." },
+	{ ROOT_OPTION(server_tls_cert_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Our certificate for servers that ask for one." },
+	{ ROOT_OPTION(server_tls_key_file), .type = OPTION_PATH, BOUNDS(0, PATH_BYTES),
+	  .default_value = "",
+	  .description = "Its private key, without a passphrase." },
+	{ ROOT_OPTION(server_tls_protocols), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "secure",
+	  .description = "As client_tls_protocols." },
+	{ ROOT_OPTION(server_tls_ciphers), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "default",
+	  .description = "As client_tls_ciphers." },
+	{ ROOT_OPTION(server_tls13_ciphers), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "",
+	  .description = "As client_tls13_ciphers." },
 
 	/* --- listen --- */
 	{ SECTION_LISTEN, "listen[].address", OPTION_STRING, OPTION_REQUIRED,

@@ -192,8 +192,10 @@ static bool set_option(void *context, const char *name, const char *value, char 
 
 	if (!config)
 		return false;
-	snapshot = snapshot_with_config(daemon->snapshot, config);
-	if (!snapshot || !put_in_effect(daemon, snapshot)) {
+	snapshot = snapshot_with_config(daemon->snapshot, config, error_out, error_size);
+	if (!snapshot)
+		return false;
+	if (!put_in_effect(daemon, snapshot)) {
 		snprintf(error_out, error_size, "out of memory");
 		return false;
 	}

@@ -20,8 +20,10 @@
 #include "wire/message.h"
 #include "wire/startup.h"
 
-#define LINGER     (2 * USEC_PER_SEC)
-#define OPTION_MAX 1024
+#define LINGER               (2 * USEC_PER_SEC)
+#define OPTION_MAX           1024
+/* The type of a ClientHello's record (RFC 8446, 5.1); no start-up packet begins with it. */
+#define TLS_RECORD_HANDSHAKE 0x16
 
 /* --- ends --- */
 
@@ -281,6 +283,19 @@ static bool take_replication(struct client_login *login, const char *value)
 	return false;
 }
 
+/* false: the client has been refused. Unix sockets need no TLS, as in PostgreSQL. */
+static bool is_encrypted_enough(struct client_login *login)
+{
+	if (tls_context_mode(login->env->limits.tls) < TLS_REQUIRE || login->is_local ||
+	    conn_is_encrypted(login->conn))
+		return true;
+	login_reject(
+		login, "28000", "tls_required",
+		"pointsman: SSL connection is required (client_tls_sslmode), and this one has "
+		"no encryption");
+	return false;
+}
+
 static void take_startup(struct client_login *login, const struct startup *startup)
 {
 	struct session_env *env = login->env;
@@ -289,7 +304,7 @@ static void take_startup(struct client_login *login, const struct startup *start
 	if (startup_needs_negotiation(startup))
 		build_negotiate_version(conn_out(login->conn), login->minor, startup->unknown_pq,
 					startup->n_unknown_pq);
-	if (!take_names(login, startup))
+	if (!take_names(login, startup) || !is_encrypted_enough(login))
 		return;
 	if (startup->replication && !take_replication(login, startup->replication))
 		return;
@@ -303,18 +318,69 @@ static void take_startup(struct client_login *login, const struct startup *start
 
 /* --- packets --- */
 
+/* `early`: what has come of the handshake already. */
+static void begin_tls(struct client_login *login, const uint8_t *early, size_t early_length)
+{
+	if (!conn_start_tls(login->conn, login->env->limits.tls, NULL, early, early_length))
+		drop(login);
+}
+
 /*
- * The answer to a request for encryption that we do not offer. Anything that came with it was
- * sent by somebody who did not wait for the answer (R-01).
+ * The answer to a request for encryption. Anything that came with it was sent by somebody who did
+ * not wait for the answer, and would be taken for what came inside TLS (R-01).
  */
-static void decline_encryption(struct client_login *login, bool *had, bool has_more)
+static void answer_encryption(struct client_login *login, bool *had, bool is_offered,
+			      bool has_more)
 {
 	if (*had || has_more) {
-		reject(login, "08P01", "received unencrypted data after an encryption request");
+		login_reject(login, "08P01", "data_before_encryption",
+			     "received unencrypted data after an encryption request");
 		return;
 	}
 	*had = true;
-	conn_send(login->conn, "N", 1);
+	conn_send(login->conn, is_offered ? "S" : "N", 1);
+	if (is_offered)
+		begin_tls(login, NULL, 0);
+}
+
+static bool offers_tls(const struct client_login *login)
+{
+	return login->env->limits.tls && !login->is_local && !conn_is_encrypted(login->conn);
+}
+
+/*
+ * A ClientHello in place of a request (PostgreSQL documentation, "SSL Session Encryption"). To
+ * one who speaks TLS we can say nothing else.
+ */
+static void begin_direct_tls(struct client_login *login, const uint8_t *data, size_t length)
+{
+	struct log_ctx ctx = { .kind = "login" };
+
+	if (!offers_tls(login)) {
+		log_info(&ctx, "log-in from %s refused: TLS is not offered", login->host);
+		drop(login);
+		return;
+	}
+	login->is_direct = true;
+	login->had_ssl_request = true;
+	begin_tls(login, data, length);
+}
+
+static bool is_client_hello(const struct client_login *login, const uint8_t *data)
+{
+	return data[0] == TLS_RECORD_HANDSHAKE && !login->had_ssl_request &&
+	       !login->had_gss_request;
+}
+
+/* TLS is up. */
+static void on_connected(void *context)
+{
+	struct client_login *login = context;
+
+	if (login->is_direct && !conn_tls_has_alpn(login->conn))
+		login_reject(login, "08P01", "no_alpn",
+			     "received direct SSL connection request without ALPN protocol "
+			     "negotiation extension");
 }
 
 static void take_cancel(struct client_login *login, const struct startup *startup)
@@ -362,11 +428,12 @@ static size_t take_packet(struct client_login *login, const uint8_t *data, size_
 	case STARTUP_OTHER_PROTOCOL: reject_protocol(login, startup); break;
 	case STARTUP_SSL:
 		used = startup->size;
-		decline_encryption(login, &login->had_ssl_request, used < length);
+		answer_encryption(login, &login->had_ssl_request, offers_tls(login),
+				  used < length);
 		break;
 	case STARTUP_GSS:
 		used = startup->size;
-		decline_encryption(login, &login->had_gss_request, used < length);
+		answer_encryption(login, &login->had_gss_request, false, used < length);
 		break;
 	case STARTUP_CANCEL: take_cancel(login, startup); break;
 	case STARTUP_SESSION:
@@ -401,6 +468,10 @@ static size_t on_data(void *context, const uint8_t *data, size_t length)
 {
 	struct client_login *login = context;
 
+	if (login->state == LOGIN_STARTUP && is_client_hello(login, data)) {
+		begin_direct_tls(login, data, length);
+		return length;
+	}
 	if (login->state == LOGIN_STARTUP)
 		return take_packet(login, data, length);
 	return take_message(login, data, length);
@@ -408,12 +479,17 @@ static size_t on_data(void *context, const uint8_t *data, size_t length)
 
 static void on_closed(void *context, enum conn_end end, int error)
 {
-	(void)end;
+	struct client_login *login = context;
+	struct log_ctx ctx = { .kind = "login" };
+
 	(void)error;
-	drop(context);
+	if (end == CONN_END_TLS)
+		log_info(&ctx, "log-in from %s failed: TLS: %s", login->host,
+			 conn_tls_error(login->conn));
+	drop(login);
 }
 
-static const struct conn_handler login_handler = { on_data, NULL, on_closed, NULL };
+static const struct conn_handler login_handler = { on_data, NULL, on_closed, on_connected };
 
 /* --- beginning and time --- */
 
@@ -442,6 +518,7 @@ void client_login_begin(struct session_env *env, int fd, const struct sockaddr *
 		return;
 	}
 	login->env = env;
+	login->is_local = address->sa_family == AF_UNIX;
 	login->began_at = clock_now();
 	conn_address_text(address, login->host, sizeof(login->host), &login->port);
 	conn_set_tcp_options(fd, &env->limits.tcp);

@@ -4,6 +4,7 @@
 #include "worker/snapshot.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct snapshot *make(struct config *config, struct userlist *users)
@@ -20,12 +21,52 @@ static struct snapshot *make(struct config *config, struct userlist *users)
 	return snapshot;
 }
 
+/* --- TLS --- */
+
+/* Makes the context of one end; what there was is taken again while its options are the same. */
+static bool make_tls(const struct config *config, enum tls_role role, const struct config *before,
+		     struct tls_context *old, struct tls_context **out, char *error_out,
+		     size_t error_size)
+{
+	struct tls_settings settings = config_tls_settings(config, role);
+	struct tls_settings former = config_tls_settings(before ? before : config, role);
+	const char *end = role == TLS_ROLE_SERVER ? "client_tls" : "server_tls";
+	char why[384];
+
+	if (settings.mode == TLS_DISABLE)
+		return true;
+	if (before && tls_settings_are_same(&settings, &former)) {
+		*out = tls_context_ref(old);
+		return true;
+	}
+	*out = tls_context_create(role, &settings, why, sizeof(why));
+	if (!*out)
+		snprintf(error_out, error_size, "%s: %s: %s", config->path, end, why);
+	return *out != NULL;
+}
+
+/* `from`: NULL makes all anew, from the files as they are now. */
+static bool make_tls_pair(struct snapshot *snapshot, const struct snapshot *from, char *error_out,
+			  size_t error_size)
+{
+	const struct config *before = from ? from->config : NULL;
+
+	return make_tls(snapshot->config, TLS_ROLE_SERVER, before,
+			from ? from->tls.clients : NULL, &snapshot->tls.clients, error_out,
+			error_size) &&
+	       make_tls(snapshot->config, TLS_ROLE_CLIENT, before,
+			from ? from->tls.servers : NULL, &snapshot->tls.servers, error_out,
+			error_size);
+}
+
+/* --- the whole --- */
+
 struct snapshot *snapshot_load(const char *path, struct bytes *errors)
 {
 	struct config *config = config_load(path, errors);
 	struct userlist *users = NULL;
 	struct snapshot *snapshot = NULL;
-	char why[256];
+	char why[512];
 
 	if (!config)
 		return NULL;
@@ -37,6 +78,11 @@ struct snapshot *snapshot_load(const char *path, struct bytes *errors)
 		}
 	}
 	snapshot = make(config, users);
+	if (snapshot && !make_tls_pair(snapshot, NULL, why, sizeof(why))) {
+		bytes_printf(errors, "%s\n", why);
+		snapshot_unref(&snapshot);
+		return NULL;
+	}
 out:
 	if (!snapshot) {
 		userlist_destroy(&users);
@@ -45,16 +91,20 @@ out:
 	return snapshot;
 }
 
-struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config)
+struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config,
+				      char *error_out, size_t error_size)
 {
 	struct snapshot *snapshot = make(config, NULL);
 
 	if (!snapshot) {
+		snprintf(error_out, error_size, "out of memory");
 		config_unref(&config);
 		return NULL;
 	}
 	snapshot->users_owner = snapshot_ref((struct snapshot *)from);
 	snapshot->users = from->users;
+	if (!make_tls_pair(snapshot, from, error_out, error_size))
+		snapshot_unref(&snapshot);
 	return snapshot;
 }
 
@@ -75,6 +125,8 @@ void snapshot_unref(struct snapshot **snapshot_pointer)
 		snapshot_unref(&snapshot->users_owner);
 	else
 		userlist_destroy(&snapshot->users);
+	tls_context_unref(&snapshot->tls.clients);
+	tls_context_unref(&snapshot->tls.servers);
 	config_unref(&snapshot->config);
 	free(snapshot);
 }
