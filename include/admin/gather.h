@@ -35,6 +35,7 @@ struct socket_row {
 	char database[TEXT_NAME_MAX];
 	char node[TEXT_NAME_MAX]; /* "" without a server */
 	char application_name[TEXT_NAME_MAX];
+	char tls[CONN_TLS_TEXT_BYTES]; /* version, cipher, curve; "": none */
 	const char *state; /* static text */
 	char address[46];
 	char local_address[46];

@@ -96,6 +96,11 @@ struct tls_context;
 bool conn_start_tls(struct conn *conn, struct tls_context *context, const char *host,
 		    const uint8_t *early, size_t early_length);
 
+/* What conn_start_tls() was given, for another connection to the same peer; NULL without TLS.
+ * Valid as long as the connection. */
+struct tls_context *conn_tls_context(const struct conn *conn);
+const char *conn_tls_host(const struct conn *conn);
+
 /* The handshake is over and good. */
 bool conn_is_encrypted(const struct conn *conn);
 

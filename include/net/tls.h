@@ -52,6 +52,9 @@ bool tls_settings_are_same(const struct tls_settings *a, const struct tls_settin
 bool tls_protocols_parse(const char *text, int *lowest_out, int *highest_out, char *error_out,
 			 size_t error_size);
 
+/* "TLSv1.2", as libpq and OpenSSL write it. */
+const char *tls_version_name(int version);
+
 struct tls_context;
 
 /*

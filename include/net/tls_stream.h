@@ -49,6 +49,10 @@ void tls_stream_shut(struct tls_stream *stream);
 
 /* --- facts --- */
 
+/* What it was created with. */
+struct tls_context *tls_stream_context(const struct tls_stream *stream);
+const char *tls_stream_host(const struct tls_stream *stream);
+
 /* Why it failed, for people: "certificate verify failed: certificate has expired". */
 const char *tls_stream_error(const struct tls_stream *stream);
 /* The errno of the system call that failed; 0: it was the protocol. */

@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "net/tls.h"
 #include "pool/server.h"
 #include "pool/share.h"
 
@@ -34,6 +35,7 @@ struct pool_limits {
 	int max_prepared_statements;   /* on one server */
 	uint8_t server_protocol_minor; /* of protocol 3: the newest that servers are asked for */
 	struct conn_tcp_options tcp;
+	struct tls_context *tls; /* for servers, the snapshot's; NULL: none */
 	char reset_query[256]; /* "": none */
 };
 
@@ -50,6 +52,9 @@ struct pool_env {
 	/* Where a node is now; false while that is not known. */
 	bool (*address)(void *context, const struct pool_key *key,
 			struct sockaddr_storage *address_out, socklen_t *length_out);
+	/* Its name or address as it is configured, or the directory of its unix socket. Valid
+	 * until the next turn of the loop. NULL while that is not known. */
+	const char *(*host)(void *context, const struct pool_key *key);
 	/* The secret to log in with (see auth/userlist.h), or NULL. */
 	const char *(*secret)(void *context, const struct pool_key *key);
 	/* A connection to this node failed or was lost: have it probed. */

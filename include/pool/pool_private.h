@@ -10,6 +10,7 @@
 /* What happens to a server; the table of moves says what follows. */
 enum server_event {
 	SERVER_EV_CONNECTED,
+	SERVER_EV_RETRY, /* with TLS or without it, as the first attempt was not */
 	SERVER_EV_READY, /* ReadyForQuery that ends a login or a reset */
 	SERVER_EV_LEND,
 	SERVER_EV_RETURN_CLEAN,
@@ -46,6 +47,31 @@ void server_free_detached(struct server *server);
 
 /* The last cancel under way to it has ended. */
 void server_cancels_ended(struct server *server);
+
+/* Sends the StartupMessage, on whatever the connection is by now; closes it without memory. */
+void server_login_start(struct server *server);
+
+/* --- server_tls.c --- */
+
+/* Asks for TLS, when this attempt wants it; else false. */
+bool server_tls_begin(struct server *server);
+
+/* Takes what comes while is_tls_asked: a handshake begins, a log-in, or all ends. */
+void server_tls_take_answer(struct server *server, const uint8_t *data, size_t length);
+
+/*
+ * The handshake failed, or the server refused the log-in: true when there is a second attempt,
+ * which has begun; the connection is another one then.
+ */
+bool server_tls_fall_back(struct server *server, bool is_handshake, const char *why);
+
+/* What the bytes after an SSLRequest mean. */
+enum server_tls_answer {
+	SERVER_TLS_YES,
+	SERVER_TLS_NO,
+	SERVER_TLS_BAD, /* neither, or more than that */
+};
+enum server_tls_answer server_tls_answer(const uint8_t *data, size_t length);
 
 /* --- server_login.c --- */
 

@@ -66,6 +66,8 @@ struct server {
 	socklen_t address_length;
 
 	struct server_login *login; /* while logging in */
+	bool is_tls_asked;          /* the answer to SSLRequest is awaited */
+	bool has_fallen_back;       /* this is the second attempt, see pool/server_tls.c */
 	uint8_t protocol_minor;     /* of 3: asked for, and what the server agreed to */
 	struct cancel_key key;      /* BackendKeyData; without a secret: none came */
 	struct server_report *reports;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cluster/cluster.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 /*
  * Keeps an eye on every node, over libpq's non-blocking interface on the control thread's loop:
@@ -45,6 +46,7 @@ struct monitor_cluster {
 	usec timeout;
 	usec lag_preferred;
 	usec lag_hard;
+	struct tls_settings tls;
 };
 
 /* A new picture; the reference is the receiver's. */

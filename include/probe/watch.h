@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "probe/lag.h"
 #include "probe/resolve.h"
 
@@ -27,6 +28,7 @@ struct watch_config {
 	const char *database;
 	usec interval;
 	usec timeout;
+	struct tls_settings tls;
 };
 
 struct watch_handler {

@@ -82,6 +82,7 @@ void build_password(struct bytes *out, const char *password); /* PasswordMessage
 void build_sasl_initial(struct bytes *out, const char *mechanism, const void *data,
 			size_t length);
 void build_sasl_response(struct bytes *out, const void *data, size_t length);
+void build_ssl_request(struct bytes *out);
 void build_cancel_request(struct bytes *out, uint32_t pid, const void *secret, size_t length);
 /* Parse: `types` are n parameter type OIDs in host order. */
 void build_parse(struct bytes *out, const char *name, const char *sql, size_t sql_length,

@@ -77,11 +77,13 @@ static const char *database_name_of(const struct owners *owners, const struct po
 
 /* --- sockets --- */
 
-static void put_local_address(struct socket_row *row, const struct conn *conn)
+/* What the connection itself knows. */
+static void put_connection(struct socket_row *row, const struct conn *conn)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
 
+	conn_tls_describe(conn, row->tls);
 	if (getsockname(conn_fd(conn), (struct sockaddr *)&address, &length) == -1)
 		return;
 	conn_address_text((struct sockaddr *)&address, row->local_address,
@@ -143,7 +145,7 @@ static void fill_client(struct socket_row *row, struct client *client)
 	row->state = client_state_text(client);
 	text_clean(row->address, sizeof(row->address), client->host);
 	row->port = client->port;
-	put_local_address(row, client->conn);
+	put_connection(row, client->conn);
 	row->connected_at = client->connected_at;
 	row->request_at = client->request_at;
 	row->wait = client_wait(client);
@@ -218,7 +220,7 @@ static void fill_server(struct socket_row *row, const struct server *server,
 	row->statements = server_statement_count(server);
 	if (!server->conn)
 		return;
-	put_local_address(row, server->conn);
+	put_connection(row, server->conn);
 	conn_input(server->conn, &row->unread);
 	row->unsent = conn_unsent(server->conn);
 }

@@ -54,7 +54,7 @@ static void put_common(struct table *table, const struct socket_row *row)
 	put_pointer(table, row->id);
 	put_pointer(table, row->link);
 	table_int(table, row->pid);
-	table_text(table, "");
+	table_text(table, row->tls);
 	table_text(table, row->application_name);
 	table_int(table, (int64_t)row->statements);
 	table_int(table, (int64_t)row->id);

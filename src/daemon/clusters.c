@@ -20,7 +20,7 @@ static void describe_nodes(struct monitor_node *to, const struct config_cluster 
 }
 
 static void describe_cluster(struct monitor_cluster *to, struct monitor_node *nodes,
-			     const struct config_cluster *from)
+			     const struct config_cluster *from, const struct tls_settings *tls)
 {
 	describe_nodes(nodes, from);
 	*to = (struct monitor_cluster){
@@ -34,11 +34,13 @@ static void describe_cluster(struct monitor_cluster *to, struct monitor_node *no
 		.timeout = from->monitor.timeout,
 		.lag_preferred = from->max_lag.preferred,
 		.lag_hard = from->max_lag.hard,
+		.tls = *tls,
 	};
 }
 
 struct monitor_cluster *clusters_describe(const struct config *config)
 {
+	struct tls_settings tls = config_tls_settings(config, TLS_ROLE_CLIENT);
 	struct monitor_cluster *clusters;
 	struct monitor_node *nodes;
 	size_t n_nodes = 0;
@@ -50,7 +52,7 @@ struct monitor_cluster *clusters_describe(const struct config *config)
 		return NULL;
 	nodes = (struct monitor_node *)(clusters + config->n_clusters);
 	for (size_t i = 0; i < config->n_clusters; i++) {
-		describe_cluster(&clusters[i], nodes, &config->clusters[i]);
+		describe_cluster(&clusters[i], nodes, &config->clusters[i], &tls);
 		nodes += config->clusters[i].n_nodes;
 	}
 	return clusters;
@@ -86,7 +88,10 @@ static bool same_cluster(const struct config_cluster *a, const struct config_clu
 
 bool clusters_are_same(const struct config *a, const struct config *b)
 {
-	if (a->n_clusters != b->n_clusters)
+	struct tls_settings tls_a = config_tls_settings(a, TLS_ROLE_CLIENT);
+	struct tls_settings tls_b = config_tls_settings(b, TLS_ROLE_CLIENT);
+
+	if (a->n_clusters != b->n_clusters || !tls_settings_are_same(&tls_a, &tls_b))
 		return false;
 	for (size_t i = 0; i < a->n_clusters; i++) {
 		if (!same_cluster(&a->clusters[i], &b->clusters[i]))

@@ -137,6 +137,16 @@ void conn_free_tls(struct conn *conn)
 	conn->tls = NULL;
 }
 
+struct tls_context *conn_tls_context(const struct conn *conn)
+{
+	return conn->tls ? tls_stream_context(conn->tls->stream) : NULL;
+}
+
+const char *conn_tls_host(const struct conn *conn)
+{
+	return conn->tls ? tls_stream_host(conn->tls->stream) : NULL;
+}
+
 bool conn_is_encrypted(const struct conn *conn)
 {
 	return conn->tls && !conn->tls->is_shaking;

@@ -108,6 +108,16 @@ bool tls_protocols_parse(const char *text, int *lowest_out, int *highest_out, ch
 	return true;
 }
 
+const char *tls_version_name(int version)
+{
+	switch (version) {
+	case TLS1_VERSION: return "TLSv1";
+	case TLS1_1_VERSION: return "TLSv1.1";
+	case TLS1_2_VERSION: return "TLSv1.2";
+	default: return "TLSv1.3";
+	}
+}
+
 /* --- making --- */
 
 struct making {

@@ -28,9 +28,8 @@
 /* Lifetime: from the beginning of the handshake to the end of the connection. */
 struct tls_stream {
 	SSL *ssl;
+	struct tls_context *context; /* one reference */
 	int fd;
-	enum tls_role role;
-	enum tls_mode mode;
 	bool is_up;      /* the handshake is over */
 	bool is_eof;     /* the socket's end was seen */
 	bool has_failed; /* nothing may be asked of OpenSSL any more */
@@ -157,16 +156,16 @@ static bool is_address(const char *host)
 	       inet_pton(AF_INET6, host, &address) == 1;
 }
 
-static bool set_up_ssl(struct tls_stream *stream, struct tls_context *context)
+static bool set_up_ssl(struct tls_stream *stream)
 {
 	BIO *bio;
 
-	stream->ssl = SSL_new(context->ssl);
+	stream->ssl = SSL_new(stream->context->ssl);
 	bio = stream->ssl ? make_bio(stream) : NULL;
 	if (!bio)
 		return false;
 	SSL_set_bio(stream->ssl, bio, bio); /* the BIO is the SSL's now */
-	if (stream->role == TLS_ROLE_SERVER) {
+	if (stream->context->role == TLS_ROLE_SERVER) {
 		SSL_set_accept_state(stream->ssl);
 		return true;
 	}
@@ -197,11 +196,10 @@ struct tls_stream *tls_stream_create(struct tls_context *context, int fd, const 
 		return NULL;
 	ERR_clear_error();
 	stream->fd = fd;
-	stream->role = context->role;
-	stream->mode = context->mode;
+	stream->context = tls_context_ref(context);
 	stream->host = host ? strdup(host) : NULL;
 	if ((host && !stream->host) || !keep_early(stream, early, early_length) ||
-	    !set_up_ssl(stream, context))
+	    !set_up_ssl(stream))
 		tls_stream_destroy(&stream);
 	return stream;
 }
@@ -214,6 +212,7 @@ void tls_stream_destroy(struct tls_stream **stream_pointer)
 	if (!stream)
 		return;
 	SSL_free(stream->ssl);
+	tls_context_unref(&stream->context);
 	free(stream->early);
 	free(stream->host);
 	free(stream->peer_name);
@@ -333,7 +332,7 @@ static char *distinguished_name(X509 *certificate)
 
 static bool check_host(struct tls_stream *stream, X509 *certificate)
 {
-	if (stream->role != TLS_ROLE_CLIENT || stream->mode != TLS_VERIFY_FULL)
+	if (stream->context->role != TLS_ROLE_CLIENT || stream->context->mode != TLS_VERIFY_FULL)
 		return true;
 	if (stream->host && certificate && certificate_matches(certificate, stream->host))
 		return true;
@@ -464,6 +463,16 @@ void tls_stream_shut(struct tls_stream *stream)
 
 /* --- facts --- */
 
+struct tls_context *tls_stream_context(const struct tls_stream *stream)
+{
+	return stream->context;
+}
+
+const char *tls_stream_host(const struct tls_stream *stream)
+{
+	return stream->host;
+}
+
 const char *tls_stream_error(const struct tls_stream *stream)
 {
 	return stream->error;
@@ -502,7 +511,7 @@ static const EVP_MD *end_point_hash(const X509 *certificate)
 
 size_t tls_stream_end_point(const struct tls_stream *stream, uint8_t out[TLS_END_POINT_MAX])
 {
-	const X509 *certificate = stream->role == TLS_ROLE_SERVER
+	const X509 *certificate = stream->context->role == TLS_ROLE_SERVER
 					  ? SSL_get_certificate(stream->ssl)
 					  : SSL_get0_peer_certificate(stream->ssl);
 	const EVP_MD *hash = certificate ? end_point_hash(certificate) : NULL;

@@ -30,6 +30,8 @@ struct cancel {
 	struct conn *conn;
 	struct loop_timer *timer;
 	struct cancel_key key;
+	struct tls_context *tls; /* as its server's connection has; NULL: none */
+	char *host;              /* whom TLS expects */
 	bool is_sent;
 	struct list listeners;
 };
@@ -64,6 +66,15 @@ static void tell_listeners(struct cancel *cancel)
 	}
 }
 
+static void free_parts(struct cancel *cancel)
+{
+	conn_destroy(&cancel->conn);
+	loop_timer_destroy(&cancel->timer);
+	tls_context_unref(&cancel->tls);
+	free(cancel->host);
+	cancel->host = NULL;
+}
+
 /*
  * `was_delivered`: the server has closed the connection after it was sent the request, so the
  * signal is out. Otherwise nobody knows whether it will still come: its server must not be used
@@ -76,12 +87,11 @@ static void end(struct cancel *cancel, bool was_delivered)
 	atomic_fetch_add(was_delivered ? &delivered : &failed, 1);
 	atomic_fetch_sub(&in_flight, 1);
 	list_remove(&all, &cancel->all_node);
-	conn_destroy(&cancel->conn);
-	loop_timer_destroy(&cancel->timer);
 	cancel->server = NULL;
 	if (server)
 		list_remove(&server->cancels, &cancel->node);
 	tell_listeners(cancel);
+	free_parts(cancel);
 	loop_defer_free(cancel->loop, cancel);
 	if (!server)
 		return;
@@ -91,10 +101,23 @@ static void end(struct cancel *cancel, bool was_delivered)
 		server_cancels_ended(server);
 }
 
+static void fail(struct cancel *cancel, const char *why)
+{
+	log_warnx(NULL, "could not send a cancel request: %s", why);
+	end(cancel, false);
+}
+
+/* A server answers a cancel request with nothing but the end; but before it, one for TLS. */
 static size_t on_data(void *context, const uint8_t *data, size_t length)
 {
-	(void)context; /* a server answers a cancel request with nothing but the end */
-	(void)data;
+	struct cancel *cancel = context;
+
+	if (!cancel->tls || conn_is_encrypted(cancel->conn))
+		return length;
+	if (server_tls_answer(data, length) != SERVER_TLS_YES)
+		fail(cancel, "the server does not offer TLS any more");
+	else if (!conn_start_tls(cancel->conn, cancel->tls, cancel->host, NULL, 0))
+		fail(cancel, "out of memory");
 	return length;
 }
 
@@ -102,15 +125,22 @@ static void on_closed(void *context, enum conn_end how, int error)
 {
 	struct cancel *cancel = context;
 
-	(void)how;
 	(void)error;
-	end(cancel, cancel->is_sent);
+	if (how == CONN_END_TLS)
+		fail(cancel, conn_tls_error(cancel->conn));
+	else
+		end(cancel, cancel->is_sent);
 }
 
 static void on_connected(void *context)
 {
 	struct cancel *cancel = context;
 
+	if (cancel->tls && !conn_is_encrypted(cancel->conn)) {
+		build_ssl_request(conn_out(cancel->conn));
+		conn_flush(cancel->conn);
+		return;
+	}
 	build_cancel_request(conn_out(cancel->conn), cancel->key.pid, cancel->key.secret,
 			     cancel->key.length);
 	cancel->is_sent = true;
@@ -142,6 +172,16 @@ static bool listen_to(struct cancel *cancel, cancel_done done, void *context)
 	return true;
 }
 
+/* A key that came through TLS does not go out without it. */
+static bool copy_tls(struct cancel *cancel, const struct conn *conn)
+{
+	const char *host = conn_tls_host(conn);
+
+	cancel->tls = tls_context_ref(conn_tls_context(conn));
+	cancel->host = host ? strdup(host) : NULL;
+	return !host || cancel->host;
+}
+
 static struct cancel *begin(struct server *server)
 {
 	struct pool_env *env = server->pool->env;
@@ -157,9 +197,8 @@ static struct cancel *begin(struct server *server)
 	cancel->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
 				    server->address_length, env->limits.cancel_wait_timeout,
 				    &cancel_handler, cancel);
-	if (!cancel->timer || !cancel->conn) {
-		loop_timer_destroy(&cancel->timer);
-		conn_destroy(&cancel->conn);
+	if (!cancel->timer || !cancel->conn || !copy_tls(cancel, server->conn)) {
+		free_parts(cancel);
 		free(cancel);
 		return NULL;
 	}

@@ -26,7 +26,8 @@
 /* A message that we read whole outside a session is never longer than this. */
 #define OWN_MESSAGE_MAX (1024 * 1024)
 
-static void send_startup(struct server *server);
+static void begin_login(struct server *server);
+static void connect_again(struct server *server);
 static void send_reset(struct server *server);
 static void become_idle(struct server *server);
 
@@ -42,7 +43,8 @@ struct move {
 /* clang-format off */
 static const struct move moves[] = {
 	/* from              event                   to                 action        */
-	{ SERVER_CONNECTING, SERVER_EV_CONNECTED,    SERVER_LOGIN,      send_startup },
+	{ SERVER_CONNECTING, SERVER_EV_CONNECTED,    SERVER_LOGIN,      begin_login  },
+	{ SERVER_LOGIN,      SERVER_EV_RETRY,        SERVER_CONNECTING, connect_again },
 	{ SERVER_LOGIN,      SERVER_EV_READY,        SERVER_IDLE,       become_idle  },
 	{ SERVER_IDLE,       SERVER_EV_LEND,         SERVER_LENT,       NULL         },
 	{ SERVER_IDLE,       SERVER_EV_OFFER,        SERVER_MOVING,     NULL         },
@@ -389,7 +391,11 @@ static size_t on_data(void *context, const uint8_t *data, size_t length)
 
 	switch (server->state) {
 	case SERVER_LENT: return server->user->on_data(server->user_context, data, length);
-	case SERVER_LOGIN: return server_login_data(server, data, length);
+	case SERVER_LOGIN:
+		if (!server->is_tls_asked)
+			return server_login_data(server, data, length);
+		server_tls_take_answer(server, data, length);
+		return length;
 	default: return take_own_data(server, data, length);
 	}
 }
@@ -407,8 +413,13 @@ static void on_closed(void *context, enum conn_end end, int error)
 	struct server *server = context;
 	char why[160];
 
-	server->is_hung_up = end != CONN_END_TIMEOUT;
-	if (end == CONN_END_EOF)
+	server->is_hung_up = end == CONN_END_EOF || end == CONN_END_ERROR;
+	if (end == CONN_END_TLS && !server->login &&
+	    server_tls_fall_back(server, true, conn_tls_error(server->conn)))
+		return;
+	if (end == CONN_END_TLS)
+		snprintf(why, sizeof(why), "TLS: %s", conn_tls_error(server->conn));
+	else if (end == CONN_END_EOF)
 		snprintf(why, sizeof(why), "server closed the connection");
 	else if (end == CONN_END_TIMEOUT)
 		snprintf(why, sizeof(why), "connecting timed out");
@@ -421,6 +432,10 @@ static void on_connected(void *context)
 {
 	struct server *server = context;
 
+	if (server->state == SERVER_LOGIN) { /* TLS is up */
+		server_login_start(server);
+		return;
+	}
 	conn_set_tcp_options(conn_fd(server->conn), &server->pool->env->limits.tcp);
 	server_step(server, SERVER_EV_CONNECTED);
 }
@@ -430,10 +445,34 @@ static const struct conn_handler server_handler = { on_data, on_drained, on_clos
 
 /* --- actions of the table --- */
 
-static void send_startup(struct server *server)
+void server_login_start(struct server *server)
 {
 	if (!server_login_begin(server))
 		server_close(server, "out of memory");
+}
+
+static void begin_login(struct server *server)
+{
+	if (!server_tls_begin(server))
+		server_login_start(server);
+}
+
+static bool begin_connecting(struct server *server)
+{
+	struct pool_env *env = server->pool->env;
+
+	server->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
+				    server->address_length, env->limits.server_connect_timeout,
+				    &server_handler, server);
+	return server->conn != NULL;
+}
+
+static void connect_again(struct server *server)
+{
+	server_login_end(server);
+	conn_destroy(&server->conn);
+	if (!begin_connecting(server))
+		server_close(server, strerror(errno));
 }
 
 static void become_idle(struct server *server)
@@ -535,10 +574,7 @@ static struct server *begin_to_connect(struct pool *pool, char *why_out, size_t 
 	snprintf(why_out, why_size, "its address is not known");
 	if (!env->address(env->context, &pool->key, &server->address, &server->address_length))
 		goto out;
-	server->conn = conn_connect(env->loop, (struct sockaddr *)&server->address,
-				    server->address_length, env->limits.server_connect_timeout,
-				    &server_handler, server);
-	if (!server->conn) {
+	if (!begin_connecting(server)) {
 		snprintf(why_out, why_size, "%s", strerror(errno));
 		goto out;
 	}

@@ -282,6 +282,9 @@ static bool take_error(struct server *server, const struct frame *frame)
 	wire_error_parse(frame->body, frame->body_length, &error);
 	login->is_protocol_refused = !login->is_answered && is_about_protocol(&error);
 	login->is_answered = true;
+	if (!login->is_protocol_refused && !login->is_authenticated &&
+	    server_tls_fall_back(server, false, error.message))
+		return false;
 	return refuse(server, error.sqlstate, error.message);
 }
 

@@ -360,6 +360,7 @@ static bool create_member(struct member *member, struct group *group, size_t ind
 		.database = cluster->database,
 		.interval = cluster->interval,
 		.timeout = cluster->timeout,
+		.tls = cluster->tls,
 	};
 	member->watch = watch_create(group->monitor->loop, group->monitor->resolver,
 				     &member->config, &watch_handler, member);

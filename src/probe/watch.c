@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "base/panic.h"
+#include "probe/conninfo.h"
 
 #define RESOLVE_AGAIN (30 * USEC_PER_SEC)
 
@@ -382,8 +383,8 @@ static bool address_text(const struct resolve_address *address, char *text_out, 
 static PGconn *start_connection(const struct watch_config *config, const char *address)
 {
 	char port[16], options[128], user_timeout[24];
-	const char *keywords[16], *values[16];
-	int n = 0;
+	const char *keywords[16 + CONNINFO_TLS_MAX], *values[16 + CONNINFO_TLS_MAX];
+	size_t n = 0;
 
 #define PARAMETER(keyword, value) (keywords[n] = (keyword), values[n++] = (value))
 	/* The name is only for certificates and password files; libpq splits it at commas. */
@@ -410,6 +411,7 @@ static PGconn *start_connection(const struct watch_config *config, const char *a
 	PARAMETER("gssencmode", "disable");
 	PARAMETER("target_session_attrs", "any");
 	PARAMETER("tcp_user_timeout", user_timeout);
+	n = conninfo_add_tls(&config->tls, keywords, values, n);
 	PARAMETER(NULL, NULL);
 #undef PARAMETER
 	return PQconnectStartParams(keywords, values, 0);

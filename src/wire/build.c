@@ -16,6 +16,7 @@
 #define LENGTH_BYTES 4
 
 #define CANCEL_REQUEST_CODE (1234u << 16 | 5678u)
+#define SSL_REQUEST_CODE    (1234u << 16 | 5679u)
 #define PROTOCOL_3          (3u << 16)
 
 static void put_u32(uint8_t *to, uint32_t value)
@@ -323,6 +324,14 @@ void build_sasl_response(struct bytes *out, const void *data, size_t length)
 	size_t mark = build_begin(out, MSG_F_PASSWORD);
 
 	build_raw(out, data, length);
+	build_end(out, mark);
+}
+
+void build_ssl_request(struct bytes *out)
+{
+	size_t mark = build_begin_untyped(out);
+
+	build_u32(out, SSL_REQUEST_CODE);
 	build_end(out, mark);
 }
 

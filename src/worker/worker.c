@@ -115,6 +115,7 @@ static void configure_limits(struct worker *worker)
 		.log_connections = config->log.connections,
 		.log_disconnections = config->log.disconnections,
 		.tcp = tcp_options(config),
+		.tls = worker->snapshot->tls.clients,
 	};
 	pool->server_idle_timeout = config->server_idle_timeout;
 	pool->server_connect_timeout = config->server_connect_timeout;
@@ -124,6 +125,7 @@ static void configure_limits(struct worker *worker)
 	pool->max_prepared_statements = config->max_prepared_statements;
 	pool->server_protocol_minor = (uint8_t)protocol_version_minor(config->server_protocol);
 	pool->tcp = tcp_options(config);
+	pool->tls = worker->snapshot->tls.servers;
 	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
 }
 
@@ -172,10 +174,27 @@ static void configure_databases(struct worker *worker)
 	}
 }
 
+/* Servers that were connected to by other rules are replaced as they come free. */
+static bool is_server_tls_changed(const struct snapshot *from, const struct snapshot *to)
+{
+	struct tls_settings a = config_tls_settings(from->config, TLS_ROLE_CLIENT);
+	struct tls_settings b = config_tls_settings(to->config, TLS_ROLE_CLIENT);
+
+	return !tls_settings_are_same(&a, &b);
+}
+
+static void replace_servers(struct worker *worker)
+{
+	LIST_EACH (pools_list(worker->env.pools), node)
+		pool_reconnect(LIST_ENTRY(node, struct pool, node));
+}
+
 /* `topology`: one that fits the new configuration, or NULL: the one there is fits. */
 static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 			  struct topology *topology)
 {
+	bool is_tls_changed = is_server_tls_changed(worker->snapshot, snapshot);
+
 	snapshot_unref(&worker->snapshot);
 	worker->snapshot = snapshot;
 	if (topology) {
@@ -187,6 +206,8 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 	pools_retire_all(worker->env.pools);
 	worker->env.topology_shape++; /* sessions look their pools up anew */
 	pools_check_addresses(worker->env.pools);
+	if (is_tls_changed)
+		replace_servers(worker);
 	session_forget_welcomes(&worker->env);
 	notify_check(worker);
 	if (topology)
@@ -449,20 +470,40 @@ static void pool_post(void *context, int worker, struct mail *mail)
 	fleet_post(((struct worker *)context)->fleet, worker, mail);
 }
 
-static bool pool_address(void *context, const struct pool_key *key,
-			 struct sockaddr_storage *address_out, socklen_t *length_out)
+/* NULL: the key is of an earlier picture. */
+static const struct node *find_node(const struct worker *worker, const struct pool_key *key)
 {
-	const struct topology *topology = ((struct worker *)context)->env.topology;
+	const struct topology *topology = worker->env.topology;
 	const struct node *node;
 
 	if (key->cluster >= topology->n_clusters ||
 	    key->node >= topology->clusters[key->cluster].n_nodes)
-		return false;
+		return NULL;
 	node = &topology->clusters[key->cluster].nodes[key->node];
+	return strcmp(node->name, key->node_name) == 0 &&
+			       strcmp(topology->clusters[key->cluster].name, key->cluster_name) ==
+				       0
+		       ? node
+		       : NULL;
+}
+
+static bool pool_address(void *context, const struct pool_key *key,
+			 struct sockaddr_storage *address_out, socklen_t *length_out)
+{
+	const struct node *node = find_node(context, key);
+
+	if (!node)
+		return false;
 	*address_out = node->address;
 	*length_out = node->address_length;
-	return node->address_length > 0 && strcmp(node->name, key->node_name) == 0 &&
-	       strcmp(topology->clusters[key->cluster].name, key->cluster_name) == 0;
+	return node->address_length > 0;
+}
+
+static const char *pool_host(void *context, const struct pool_key *key)
+{
+	const struct node *node = find_node(context, key);
+
+	return node ? node->host : NULL;
 }
 
 /* The password of the database entry whose user this is, else the user's own. */
@@ -666,6 +707,7 @@ static void fill_pool_env(struct worker *worker)
 	worker->pool_env.context = worker;
 	worker->pool_env.post = pool_post;
 	worker->pool_env.address = pool_address;
+	worker->pool_env.host = pool_host;
 	worker->pool_env.secret = pool_secret;
 	worker->pool_env.suspect = pool_suspect;
 }

@@ -49,6 +49,9 @@ static void write_config(const struct player_setup *setup, struct bytes *out)
 		bytes_printf(out, "%s{ name = \"%s\"; host = \"%s\"; }", i ? ", " : "",
 			     node_name(setup, i), node_name(setup, i));
 	bytes_append_text(out, "); });\n");
+	/* The servers of most scripts begin with the StartupMessage. */
+	if (!setup->options || !strstr(setup->options, "server_tls_sslmode"))
+		bytes_append_text(out, "server_tls_sslmode = \"disable\";\n");
 	if (setup->options)
 		bytes_append_text(out, setup->options);
 	bytes_printf(out, "\ndatabases = ({ name = \"app\"; cluster = \"main\"; %s });\n",

@@ -1,0 +1,23 @@
+#ifndef POINTSMAN_PROBE_CONNINFO_H
+#define POINTSMAN_PROBE_CONNINFO_H
+
+#include <stddef.h>
+
+#include "net/tls.h"
+
+/* What connections through libpq have in common. */
+
+#define CONNINFO_TLS_MAX 6
+
+/*
+ * Appends libpq's names for what `tls` says (at most CONNINFO_TLS_MAX) to arrays for
+ * PQconnectStartParams() that hold `n`; returns how many they hold now. The values live as long
+ * as the settings.
+ *
+ * As our own connections to servers, these verify nothing below verify-ca, even with a CA;
+ * libpq by itself would.
+ */
+size_t conninfo_add_tls(const struct tls_settings *tls, const char **keywords,
+			const char **values, size_t n);
+
+#endif
