@@ -113,6 +113,7 @@ struct client {
 		usec staleness; /* -1: unknown */
 	} last;
 	usec last_write_at; /* a request that may have written was answered; 0: never */
+	bool is_write_open; /* ... and its batch goes on: what it wrote is not committed yet */
 	uint64_t n_requests;
 	char host[]; /* where it comes from */
 };

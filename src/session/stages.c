@@ -401,15 +401,28 @@ static void log_request(const struct request *request)
 		  (long long)(clock_now() - request->began_at));
 }
 
+/*
+ * Whatever is not proved a read may have written, and been committed with this answer. What went
+ * ahead of its batch's Sync is committed only then, by a request that may be nothing but a Sync.
+ */
+static void note_write(const struct request *request)
+{
+	struct client *client = request->client;
+
+	if (!request->is_sent ||
+	    (request->verdict.kind == VERDICT_READ && !client->is_write_open))
+		return;
+	client->last_write_at = clock_now();
+	client->is_write_open = client->is_batch_open;
+}
+
 enum stage_result stage_finish(struct request *request)
 {
 	struct client *client = request->client;
 
 	request_take(request);
 	note_transaction_start(request);
-	/* Whatever is not proved a read may have written, and been committed with this answer. */
-	if (request->is_sent && request->verdict.kind != VERDICT_READ)
-		client->last_write_at = clock_now();
+	note_write(request);
 	count_times(request);
 	log_request(request);
 	client->request = NULL;

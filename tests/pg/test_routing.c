@@ -486,6 +486,71 @@ START_TEST(test_a_session_sees_its_own_writes)
 }
 END_TEST
 
+/* Sends what is queued, and reads the answer to the first of it. */
+static void db_first_result(PGconn *conn, ExecStatusType expected)
+{
+	PGresult *result;
+
+	ck_assert_int_eq(PQflush(conn), 0);
+	result = PQgetResult(conn);
+	ck_assert_int_eq(PQresultStatus(result), expected);
+	PQclear(result);
+}
+
+/* Until the replicas are known to be less stale than something of `began_ms` is old. */
+static void wait_until_replicas_seem_fresh(int64_t began_ms)
+{
+	PGconn *conn = db_open(proxy);
+	int64_t until = support_now_ms() + 10000;
+	long long stale_ms;
+
+	do {
+		ck_assert(support_now_ms() < until);
+		db_node(conn);
+		stale_ms = db_number(conn, "SHOW pointsman.last_staleness");
+	} while (support_now_ms() - began_ms < 2 * stale_ms + 1000);
+	PQfinish(conn);
+}
+
+/*
+ * A large Bind goes ahead, and so does what a client flushes; it is committed by a Sync much
+ * later, and that is how old the write is.
+ */
+START_TEST(test_a_session_sees_what_its_sync_committed)
+{
+	PGconn *conn = db_open(proxy);
+	PGresult *result;
+	int64_t began;
+
+	db_exec(conn, "SET pointsman.consistency = 'session'");
+	db_exec(conn, "CREATE TABLE flushed_write (a int)");
+	ck_assert(cluster_wait_replay_all(servers));
+	ck_assert_int_eq(PQenterPipelineMode(conn), 1);
+	began = support_now_ms();
+	ck_assert_int_eq(PQsendQueryParams(conn, "INSERT INTO flushed_write VALUES (1)", 0, NULL,
+					   NULL, NULL, NULL, 0),
+			 1);
+	ck_assert_int_eq(PQsendFlushRequest(conn), 1);
+	db_first_result(conn, PGRES_COMMAND_OK);
+	wait_until_replicas_seem_fresh(began);
+	for (size_t i = 1; i < servers->n_nodes; i++)
+		ck_assert(cluster_exec(servers, i, "postgres", "SELECT pg_wal_replay_pause()"));
+
+	ck_assert_int_eq(PQpipelineSync(conn), 1);
+	while ((result = PQgetResult(conn)) == NULL)
+		;
+	PQclear(result);
+	ck_assert_int_eq(PQexitPipelineMode(conn), 1);
+	result = PQexec(conn, "SELECT count(*) FROM flushed_write");
+	for (size_t i = 1; i < servers->n_nodes; i++)
+		ck_assert(cluster_exec(servers, i, "postgres", "SELECT pg_wal_replay_resume()"));
+	ck_assert_str_eq(PQgetvalue(result, 0, 0), "1");
+	PQclear(result);
+	db_exec(conn, "DROP TABLE flushed_write");
+	PQfinish(conn);
+}
+END_TEST
+
 /* --- pointsman route --- */
 
 static const struct {
@@ -543,6 +608,7 @@ static Suite *routing_suite(void)
 	tcase_add_test(tcase, test_split_auto_uses_both_replicas);
 	tcase_add_test(tcase, test_last_route_before_any_request);
 	tcase_add_test(tcase, test_a_session_sees_its_own_writes);
+	tcase_add_test(tcase, test_a_session_sees_what_its_sync_committed);
 	tcase_add_loop_test(tcase, test_route_tool, 0, COUNT(verdicts));
 
 	tcase = integration_case(suite, "own proxies", 60);
