@@ -132,7 +132,6 @@ static const struct statement commands[] = {
 	{ "DO 'BEGIN NULL; END'", "primary", "utility" },
 	{ "ANALYZE routing", "primary", "utility" },
 	{ "SELEC 1", "primary", "parse_error" },
-	{ "LISTEN r_channel", "primary", "session" },
 };
 
 START_TEST(test_command_goes_to_the_primary)
