@@ -65,12 +65,14 @@ CERTS	 := tests/support/certs.c
 UNIT	 := tests/unit/unit.c $(sort $(wildcard tests/unit/*/*.c)) $(CERTS)
 SCENARIO := $(sort $(wildcard tests/scenario/*.c))
 INTEGRATION := $(sort $(wildcard tests/pg/*.c))
+DRIVERS	 := tests/drivers/run.c
 
 # A suite without sources has no program and nothing to run.
 TEST_PROGRAMS := $(OUT)/unit $(if $(SCENARIO),$(OUT)/scenario)
 RUN_UNIT      := $(OUT)/unit
 RUN_SCENARIO  := $(if $(SCENARIO),$(OUT)/scenario)
 RUN_INTEGRATION := $(if $(INTEGRATION),$(OUT)/integration $(PROGRAM))
+RUN_DRIVERS   := $(OUT)/drivers $(PROGRAM)
 NOTHING	      := echo '0 passed, 0 failed, 0 skipped'
 
 # Check's limits of time are there to end what hangs; a busy machine or a sanitizer is only slow.
@@ -86,7 +88,7 @@ SUM	= tests/support/sum_results.sh
 # $(call run,WORD,COMMAND): says "WORD target" and runs it quietly, or shows it under V=1.
 run	= $(if $(V),,@printf '  %-8s%s\n' $(1) $@; )$(2)
 
-.PHONY: all help deps demo check check-built unit scenario integration tests \
+.PHONY: all help deps demo check check-built unit scenario integration drivers tests \
 	asan ubsan tsan sanitized lint format install clean
 .DELETE_ON_ERROR:
 
@@ -98,6 +100,7 @@ help:
 	@echo 'make demo [ONCE=1]      a primary, two replicas and the proxy in front of them'
 	@echo 'make check              everything from a fresh clone, and all tests'
 	@echo 'make unit [SUITE=name]  make scenario  make integration   one kind of tests'
+	@echo 'make drivers [SUITE=name]  programs of real drivers, direct and through the proxy'
 	@echo 'make asan|ubsan|tsan    unit and scenario tests under a sanitizer'
 	@echo 'make lint  make format  make install [PREFIX= DESTDIR=]  make clean'
 
@@ -118,6 +121,9 @@ $(OUT)/scenario: $(OUT)/under-test.o $(call objects,$(SCENARIO))
 $(OUT)/integration: $(call objects,$(INTEGRATION) $(SUPPORT))
 	$(call run,LINK,$(LINK) -o $@ $^ $(TEST_LIBS) $(LIBS))
 
+$(OUT)/drivers: $(call objects,$(DRIVERS) $(SUPPORT))
+	$(call run,LINK,$(LINK) -o $@ $^ $(TEST_LIBS) $(LIBS))
+
 $(OUT)/obj/tests/%.o: INCLUDES += -Itests/unit -Itests/support
 
 $(OUT)/obj/%.o: %.c Makefile | build/.packages
@@ -131,7 +137,8 @@ build/.packages:
 	 { echo 'Something that the build needs is missing (above): run "make deps".' >&2; exit 1; }
 	@touch $@
 
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(UNIT) $(SCENARIO) $(INTEGRATION) $(SUPPORT)))
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(UNIT) $(SCENARIO) $(INTEGRATION) $(DRIVERS) \
+	$(SUPPORT)))
 
 # --- tests
 
@@ -144,7 +151,10 @@ scenario: $(RUN_SCENARIO)
 integration: $(if $(INTEGRATION),$(OUT)/integration $(PROGRAM))
 	@$(or $(RUN_INTEGRATION),$(NOTHING))
 
-tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration)
+drivers: $(OUT)/drivers $(PROGRAM)
+	@CC='$(CC)' $(RUN_DRIVERS) $(SUITE)
+
+tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration) $(OUT)/drivers
 
 # In steps of their own, as the first installs what the second asks pkg-config for.
 check:
@@ -155,7 +165,7 @@ check:
 # With WERROR=1 all of lint, else only what does not depend on the compiler's version.
 check-built:
 	@CC='$(CC)' tests/support/lint.sh $(if $(filter 1,$(WERROR)),,text)
-	@$(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)'
+	@CC='$(CC)' $(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)' '$(RUN_DRIVERS)'
 
 asan ubsan tsan:
 	$(RECURSE) BUILD=$@ sanitized
