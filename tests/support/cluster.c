@@ -182,6 +182,7 @@ static const char common_conf[] =
 
 static const char hba[] = "local all         postgres                   trust\n"
 			  "local replication postgres                   trust\n"
+			  "host  replication repl          127.0.0.1/32 scram-sha-256\n"
 			  "host  all         trust_user    127.0.0.1/32 trust\n"
 			  "host  all         password_user 127.0.0.1/32 password\n"
 			  "host  all         md5_user      127.0.0.1/32 md5\n"
@@ -191,6 +192,7 @@ static const char *const roles[] = {
 	"CREATE ROLE app LOGIN PASSWORD 'app_secret'",
 	"CREATE ROLE other LOGIN PASSWORD 'other_secret'",
 	"CREATE ROLE monitor LOGIN PASSWORD 'monitor_secret' IN ROLE pg_monitor",
+	"CREATE ROLE repl LOGIN REPLICATION PASSWORD 'repl_secret'",
 	"CREATE ROLE scram_user LOGIN PASSWORD 'scram_user_secret'",
 	"CREATE ROLE password_user LOGIN PASSWORD 'password_user_secret'",
 	"CREATE ROLE trust_user LOGIN PASSWORD 'trust_user_secret'",

@@ -20,6 +20,7 @@
  * Who may log in over TCP (127.0.0.1), and how; the password is the user's name and "_secret":
  *   app, monitor, other    scram-sha-256     (monitor is in pg_monitor, app owns database app)
  *   scram_user             scram-sha-256
+ *   repl                   scram-sha-256, also for replication
  *   md5_user               md5
  *   password_user          password
  *   trust_user             trust

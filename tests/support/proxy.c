@@ -33,6 +33,7 @@ static const char usual_userlist[] = "\"postgres\" \"\"\n"
 				     "\"md5_user\" \"md5_user_secret\"\n"
 				     "\"password_user\" \"password_user_secret\"\n"
 				     "\"trust_user\" \"trust_user_secret\"\n"
+				     "\"repl\" \"repl_secret\"\n"
 				     "\"admin\" \"admin_secret\"\n"
 				     "\"stats\" \"stats_secret\"\n";
 
