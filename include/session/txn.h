@@ -58,6 +58,14 @@ void txn_note_error(struct txn *txn);
 /* A ReadyForQuery went by. */
 void txn_note_ready(struct txn *txn, uint8_t status, usec now);
 
+/*
+ * No transaction is open, and settings may have changed: the server reports this DateStyle (NULL: none
+ * that we know). It has two halves, style and order, and a SET may name just one of them and keep
+ * the other; the session keeps both, as reported, so that another server needs no history. false
+ * without memory: the session's state is unknown.
+ */
+bool txn_note_date_style(struct txn *txn, const char *reported);
+
 /* SET [LOCAL] pointsman.name = value, or RESET (value NULL). false: `why` says what is wrong. */
 bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,
 		  size_t why_size);

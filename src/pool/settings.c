@@ -238,6 +238,10 @@ static void append_set(struct bytes *out, const struct settings *from, const str
 
 	if (now && strcmp(now, entry->statement) == 0)
 		return;
+	/* One that names a style keeps the order of days and months that is there (or the other
+	 * way round). */
+	if (now && strcmp(entry->name, "datestyle") == 0)
+		append_reset(out, entry->name);
 	bytes_append_text(out, entry->statement);
 	bytes_append_text(out, ";");
 }

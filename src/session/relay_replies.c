@@ -459,6 +459,9 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 	if (status == TXN_IDLE)
 		client_forget_portals(client);
 	txn_note_ready(&client->txn, status, clock_now());
+	if (status == TXN_IDLE && client->txn.settings != client->server->settings &&
+	    !txn_note_date_style(&client->txn, server_reported(client->server, "DateStyle")))
+		client->pin = PIN_UNKNOWN_STATE;
 	if (channels_hold_ready(client, status)) {
 		first->action = PENDING_SWALLOW;
 		channels_note_held(client);

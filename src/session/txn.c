@@ -340,6 +340,28 @@ bool txn_unlisten(struct txn *txn, const char *channel)
 	return take_channels(txn, next, failed);
 }
 
+bool txn_note_date_style(struct txn *txn, const char *reported)
+{
+	struct bytes statement = { 0 };
+	bool failed = false;
+	struct settings *next;
+	bool ok;
+
+	if (!reported || !settings_get(txn->settings, "datestyle"))
+		return true;
+	ok = settings_statement("datestyle", reported, &statement) &&
+	     bytes_append(&statement, "", 1);
+	if (ok) {
+		next = settings_with(txn->settings, "datestyle",
+				     (const char *)bytes_begin(&statement), &failed);
+		ok = set(txn, next, failed);
+	}
+	bytes_free(&statement);
+	if (ok)
+		replace_settings(&txn->committed, txn->settings);
+	return ok;
+}
+
 /* --- hints --- */
 
 bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,

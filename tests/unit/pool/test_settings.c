@@ -188,6 +188,11 @@ static const struct {
 	  "RESET SESSION AUTHORIZATION;RESET ROLE;" },
 	{ "role=SET ROLE r", "role=SET ROLE q",
 	  "RESET SESSION AUTHORIZATION;RESET ROLE;SET ROLE q;" },
+	/* half a DateStyle is not put on top of another session's half */
+	{ "datestyle=SET datestyle TO german", "datestyle=SET datestyle TO iso",
+	  "RESET \"datestyle\";SET datestyle TO iso;" },
+	{ "datestyle=SET datestyle TO iso", "datestyle=SET datestyle TO iso|a=SET a TO 1",
+	  "SET a TO 1;" },
 	/* what else changes is changed under the own identity */
 	{ "role=SET ROLE r", "role=SET ROLE r|a=SET a TO 1",
 	  "RESET SESSION AUTHORIZATION;RESET ROLE;SET a TO 1;SET ROLE r;" },

@@ -199,6 +199,27 @@ START_TEST(another_session_user_ends_the_role)
 }
 END_TEST
 
+/* Of a SET of half a DateStyle both halves are kept, as the server reports them. */
+START_TEST(both_halves_of_a_date_style)
+{
+	ck_assert(txn_note_date_style(&txn, "German, DMY"));
+	ck_assert_str_eq(value("datestyle"), "-");
+	play("datestyle=iso I datestyle=ymd I");
+	ck_assert(txn_note_date_style(&txn, NULL));
+	ck_assert_str_eq(value("datestyle"), "ymd");
+	ck_assert(txn_note_date_style(&txn, "ISO, YMD"));
+	ck_assert_str_eq(value("datestyle"),
+			 "SELECT pg_catalog.set_config(E'datestyle', E'ISO, YMD', false)");
+	play("BEGIN T datestyle=german ROLLBACK I");
+	ck_assert_ptr_nonnull(strstr(value("datestyle"), "ISO, YMD"));
+	ck_assert_ptr_eq(txn.settings, txn.committed);
+	unit_fail_alloc(1);
+	ck_assert(!txn_note_date_style(&txn, "SQL, YMD"));
+	unit_fail_alloc(0);
+	ck_assert_ptr_nonnull(strstr(value("datestyle"), "ISO, YMD"));
+}
+END_TEST
+
 START_TEST(the_time_of_a_transaction)
 {
 	ck_assert(!txn_is_open(&txn));
@@ -483,6 +504,7 @@ static Suite *txn_suite(void)
 	tcase_add_loop_test(tc, sequence, 0, ROWS(sequences));
 	tcase_add_test(tc, identities);
 	tcase_add_test(tc, another_session_user_ends_the_role);
+	tcase_add_test(tc, both_halves_of_a_date_style);
 	tcase_add_test(tc, the_time_of_a_transaction);
 	tcase_add_test(tc, hints_follow_transactions);
 	tcase_add_test(tc, local_hints_end_with_the_transaction);
