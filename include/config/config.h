@@ -63,13 +63,32 @@ struct config_database {
 	enum pool_mode pool_mode;
 	int default_pool_size; /* servers of one pool (node, database, user) over all workers */
 	int min_pool_size;
+	int reserve_pool_size;
 	int max_db_connections; /* servers of this database, each node apart; 0: no limit */
+	int max_db_client_connections; /* 0: no limit */
+	usec query_wait_timeout;
 	usec server_lifetime;
 	enum route_split split;
 	enum read_hint read_hint;
 	enum consistency consistency;
 	usec max_staleness;
 	enum route_no_replica on_no_replica;
+};
+
+/* What holds for one user in all databases. What is not set is -1: then the database's value, or
+ * the global one, holds. */
+struct config_user {
+	const char *name;
+	int pool_mode; /* enum pool_mode; of the client's user, as all below but the next three */
+	int pool_size; /* of pools that log in to servers as this user */
+	int reserve_pool_size;    /* the same */
+	int max_user_connections; /* the same */
+	int max_user_client_connections;
+	usec query_timeout;
+	usec query_wait_timeout;
+	usec idle_transaction_timeout;
+	usec transaction_timeout;
+	usec client_idle_timeout;
 };
 
 struct config {
@@ -102,12 +121,16 @@ struct config {
 	size_t n_clusters;
 	struct config_database *databases;
 	size_t n_databases;
+	struct config_user *users;
+	size_t n_users;
 
 	/* Defaults for what a database may override. */
 	enum pool_mode pool_mode;
 	int default_pool_size;
 	int min_pool_size;
+	int reserve_pool_size; /* more than that, for who has waited for reserve_pool_timeout */
 	int max_db_connections;
+	int max_db_client_connections;
 	enum route_split split;
 	enum read_hint read_hint;
 	enum consistency consistency;
@@ -115,14 +138,17 @@ struct config {
 	enum route_no_replica on_no_replica;
 
 	int max_client_conn;
-	int max_login_conn;          /* connections that have not logged in yet */
-	int max_user_connections;    /* servers of one user, each node apart; 0: no limit */
-	int max_prepared_statements; /* per server connection */
+	int max_login_conn;              /* connections that have not logged in yet */
+	int max_user_connections;        /* servers of one user, each node apart; 0: no limit */
+	int max_user_client_connections; /* 0: no limit */
+	int max_prepared_statements;     /* per server connection */
 	bool strict_hints;
 
 	usec query_wait_timeout;
+	usec query_wait_notify;
 	usec query_timeout;
 	usec idle_transaction_timeout;
+	usec transaction_timeout;
 	usec client_idle_timeout;
 	usec client_login_timeout;
 	usec cancel_wait_timeout;
@@ -131,9 +157,14 @@ struct config {
 	usec server_connect_timeout;
 	usec server_login_retry;
 	usec server_check_delay;
+	usec reserve_pool_timeout;
+	usec autodb_idle_timeout;
 	usec shutdown_timeout;
 
 	const char *server_reset_query;
+	const char *server_check_query; /* "": look at the socket only; "<empty>": no command */
+	bool server_round_robin;
+	bool server_fast_close;
 	enum protocol_version server_protocol; /* the newest that servers are asked for */
 
 	size_t client_buffer;     /* bytes held for one client in one direction */
@@ -189,6 +220,9 @@ struct tls_settings config_tls_settings(const struct config *config, enum tls_ro
 
 /* The database entry that serves `name`: the exact one, else "*", else NULL. */
 const struct config_database *config_database_find(const struct config *config, const char *name);
+
+/* The entry of a user, or NULL. */
+const struct config_user *config_user_find(const struct config *config, const char *name);
 
 /* Prints the whole configuration in effect, in the syntax of the file, secrets as "***". For -T.
  */

@@ -35,6 +35,7 @@ enum section_id {
 	SECTION_MONITOR,
 	SECTION_MAX_LAG,
 	SECTION_DATABASES,
+	SECTION_USERS,
 	SECTION_COUNT
 };
 
@@ -42,7 +43,8 @@ enum option_flag {
 	OPTION_REQUIRED = 1,  /* has no default and must be there */
 	OPTION_FIXED = 2,     /* takes effect at start only */
 	OPTION_INHERITED = 4, /* of a database: the default is the global option of that name */
-	OPTION_NULL = 8,      /* a string whose default is NULL */
+	OPTION_NULL = 8, /* has no value unless it is written: a string is NULL, a number or word
+			    -1 */
 };
 
 /* The words of an enum: word(0) .. word(count - 1), and another spelling that is understood. */

@@ -46,7 +46,7 @@ void value_format(const struct option *option, const void *base, struct bytes *o
 /* Appends it as the configuration file has it; NULL is "". */
 void value_format_quoted(const struct option *option, const void *base, struct bytes *out);
 
-/* Are a string and NULL: then there is nothing to print. */
+/* Has it no value (OPTION_NULL, or a string that is NULL)? Then there is nothing to print. */
 bool value_is_null(const struct option *option, const void *base);
 
 /*

@@ -333,6 +333,23 @@ static void check_databases(struct check *check)
 	}
 }
 
+/* --- users --- */
+
+static void check_users(struct check *check)
+{
+	const struct config_user *users = check->config->users;
+
+	for (size_t i = 0; i < check->config->n_users; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (same(users[i].name, users[j].name)) {
+				fault(at(check, "users[%zu].name", i),
+				      "\"%s\" is the name of another user", users[i].name);
+				break;
+			}
+		}
+	}
+}
+
 void config_check(const struct config *config, const struct config_t *tree,
 		  struct problems *problems)
 {
@@ -344,4 +361,5 @@ void config_check(const struct config *config, const struct config_t *tree,
 	check_tls_ends(&check);
 	check_clusters(&check);
 	check_databases(&check);
+	check_users(&check);
 }

@@ -225,6 +225,15 @@ struct tls_settings config_tls_settings(const struct config *config, enum tls_ro
 				      .ciphersuites = config->server_tls13_ciphers };
 }
 
+const struct config_user *config_user_find(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_users; i++) {
+		if (strcmp(config->users[i].name, name) == 0)
+			return &config->users[i];
+	}
+	return NULL;
+}
+
 const struct config_database *config_database_find(const struct config *config, const char *name)
 {
 	const struct config_database *any = NULL;

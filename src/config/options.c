@@ -117,6 +117,9 @@ static const struct section sections[SECTION_COUNT] = {
 	[SECTION_DATABASES] = { SECTION_ROOT, "databases", "databases[]", true, 0,
 				offsetof(struct config, databases), offsetof(struct config, n_databases),
 				sizeof(struct config_database), 4096 },
+	[SECTION_USERS]     = { SECTION_ROOT, "users", "users[]", true, 0,
+				offsetof(struct config, users), offsetof(struct config, n_users),
+				sizeof(struct config_user), 65536 },
 };
 
 #define AT(type_, field)      .offset = offsetof(struct type_, field)
@@ -124,6 +127,10 @@ static const struct section sections[SECTION_COUNT] = {
 #define ROOT_OPTION(name_)    .section = SECTION_ROOT, .path = #name_, AT(config, name_)
 #define DATABASE_OPTION(name_) \
 	.section = SECTION_DATABASES, .path = "databases[]." #name_, AT(config_database, name_)
+
+#define USER_OPTION(name_) \
+	.section = SECTION_USERS, .path = "users[]." #name_, AT(config_user, name_), \
+	.flags = OPTION_NULL
 
 static const struct option options[] = {
 	/* --- processes and threads --- */
@@ -149,9 +156,20 @@ static const struct option options[] = {
 	{ ROOT_OPTION(min_pool_size), .type = OPTION_INT, BOUNDS(0, 100000),
 	  .default_value = "0",
 	  .description = "Servers that a pool in use keeps open." },
+	{ ROOT_OPTION(reserve_pool_size), .type = OPTION_INT, BOUNDS(0, 100000),
+	  .default_value = "0",
+	  .description = "Further servers of a pool, for requests that have waited for "
+			 "reserve_pool_timeout; 0: none." },
 	{ ROOT_OPTION(max_db_connections), .type = OPTION_INT, BOUNDS(0, MANY),
 	  .default_value = "0",
 	  .description = "Servers of one database, each node apart; 0: no limit." },
+	{ ROOT_OPTION(max_db_client_connections), .type = OPTION_INT, BOUNDS(0, MANY),
+	  .default_value = "0",
+	  .description = "Client connections of one database; 0: no limit but max_client_conn." },
+	{ ROOT_OPTION(query_wait_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .default_value = "2min",
+	  .description = "A request that waited this long for a server fails; 0: it waits without "
+			 "end." },
 	{ ROOT_OPTION(server_lifetime), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "1h",
 	  .description = "An idle server that has been connected for longer is closed; 0: after "
@@ -185,6 +203,9 @@ static const struct option options[] = {
 	{ ROOT_OPTION(max_user_connections), .type = OPTION_INT, BOUNDS(0, MANY),
 	  .default_value = "0",
 	  .description = "Servers of one user, each node apart; 0: no limit." },
+	{ ROOT_OPTION(max_user_client_connections), .type = OPTION_INT, BOUNDS(0, MANY),
+	  .default_value = "0",
+	  .description = "Client connections of one user; 0: no limit but max_client_conn." },
 	{ ROOT_OPTION(max_prepared_statements), .type = OPTION_INT, BOUNDS(0, 100000),
 	  .default_value = "200",
 	  .description = "Prepared statements kept on one server connection." },
@@ -201,10 +222,10 @@ static const struct option options[] = {
 	  .description = "A malformed hint in a comment is an error, not a warning." },
 
 	/* --- time limits --- */
-	{ ROOT_OPTION(query_wait_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
-	  .default_value = "2min",
-	  .description = "A request that waited this long for a server fails; 0: it waits without "
-			 "end." },
+	{ ROOT_OPTION(query_wait_notify), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .default_value = "5s",
+	  .description = "A client whose request has waited this long for a server is told so by a "
+			 "notice; 0: it is not." },
 	{ ROOT_OPTION(query_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "0",
 	  .description = "A request that runs for longer is cancelled; 0: no limit." },
@@ -212,6 +233,9 @@ static const struct option options[] = {
 	  .default_value = "0",
 	  .description = "A client that stays idle in a transaction for longer is closed; 0: no "
 			 "limit." },
+	{ ROOT_OPTION(transaction_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .default_value = "0",
+	  .description = "A client whose transaction is open for longer is closed; 0: no limit." },
 	{ ROOT_OPTION(client_idle_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "0",
 	  .description = "A client that stays idle for longer is closed; 0: no limit." },
@@ -223,7 +247,21 @@ static const struct option options[] = {
 	  .description = "A cancel request that could not be delivered for this long is dropped; "
 			 "0: no limit." },
 
+	{ ROOT_OPTION(autodb_idle_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .default_value = "1h",
+	  .description = "A database of \"*\", or a user of any, without clients and servers for this "
+			 "long is forgotten, statistics included; 0: never." },
+
 	/* --- servers --- */
+	{ ROOT_OPTION(reserve_pool_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .default_value = "5s",
+	  .description = "A request that has waited this long may have a server of the reserve; 0: "
+			 "there is no reserve." },
+	{ ROOT_OPTION(server_round_robin), .type = OPTION_BOOL, .default_value = "false",
+	  .description = "Idle servers take turns; else the one used last is used next." },
+	{ ROOT_OPTION(server_fast_close), .type = OPTION_BOOL, .default_value = "false",
+	  .description = "In session mode a server that is to be closed does not wait for the end of "
+			 "the session, which ends with it." },
 	{ ROOT_OPTION(server_idle_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "10min",
 	  .description = "A server that nobody used for longer is closed; 0: never." },
@@ -238,6 +276,10 @@ static const struct option options[] = {
 	  .default_value = "30s",
 	  .description = "A server that was idle for longer is checked before it is lent; 0: "
 			 "always." },
+	{ ROOT_OPTION(server_check_query), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
+	  .default_value = "<empty>",
+	  .description = "Run as that check; the default is a query without a command; empty: only "
+			 "the socket is looked at." },
 	{ ROOT_OPTION(server_reset_query), .type = OPTION_STRING, BOUNDS(0, TEXT_BYTES),
 	  .default_value = "DISCARD ALL",
 	  .description = "Run on a server between two clients in session mode; empty: nothing." },
@@ -420,8 +462,15 @@ static const struct option options[] = {
 	  BOUNDS(1, 100000), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(min_pool_size), .type = OPTION_INT, .flags = OPTION_INHERITED,
 	  BOUNDS(0, 100000), .description = "Overrides the global option." },
+	{ DATABASE_OPTION(reserve_pool_size), .type = OPTION_INT, .flags = OPTION_INHERITED,
+	  BOUNDS(0, 100000), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(max_db_connections), .type = OPTION_INT, .flags = OPTION_INHERITED,
 	  BOUNDS(0, MANY), .description = "Overrides the global option." },
+	{ DATABASE_OPTION(max_db_client_connections), .type = OPTION_INT,
+	  .flags = OPTION_INHERITED, BOUNDS(0, MANY),
+	  .description = "Overrides the global option." },
+	{ DATABASE_OPTION(query_wait_timeout), .type = OPTION_DURATION, .flags = OPTION_INHERITED,
+	  BOUNDS(0, LONG_TIME), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(server_lifetime), .type = OPTION_DURATION, .flags = OPTION_INHERITED,
 	  BOUNDS(0, LONG_TIME), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(split), .type = OPTION_ENUM, .flags = OPTION_INHERITED,
@@ -434,6 +483,30 @@ static const struct option options[] = {
 	  BOUNDS(0, LONG_TIME), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(on_no_replica), .type = OPTION_ENUM, .flags = OPTION_INHERITED,
 	  .words = &no_replica_words, .description = "Overrides the global option." },
+
+	/* --- users --- */
+	{ SECTION_USERS, "users[].name", OPTION_STRING, OPTION_REQUIRED, AT(config_user, name),
+	  BOUNDS(1, NAME_BYTES), .description = "Whose limits these are." },
+	{ USER_OPTION(pool_mode), .type = OPTION_ENUM, .words = &pool_mode_words,
+	  .description = "Overrides that of every database, for clients of this user." },
+	{ USER_OPTION(pool_size), .type = OPTION_INT, BOUNDS(1, 100000),
+	  .description = "Overrides default_pool_size, for pools that log in as this user." },
+	{ USER_OPTION(reserve_pool_size), .type = OPTION_INT, BOUNDS(0, 100000),
+	  .description = "Overrides the option of that name, for the same pools." },
+	{ USER_OPTION(max_user_connections), .type = OPTION_INT, BOUNDS(0, MANY),
+	  .description = "Overrides the global option, for the same pools." },
+	{ USER_OPTION(max_user_client_connections), .type = OPTION_INT, BOUNDS(0, MANY),
+	  .description = "Overrides the global option." },
+	{ USER_OPTION(query_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .description = "Overrides the global option, for clients of this user." },
+	{ USER_OPTION(query_wait_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .description = "Overrides the global option." },
+	{ USER_OPTION(idle_transaction_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .description = "Overrides the global option." },
+	{ USER_OPTION(transaction_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .description = "Overrides the global option." },
+	{ USER_OPTION(client_idle_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
+	  .description = "Overrides the global option." },
 };
 
 /* clang-format on */

@@ -486,12 +486,27 @@ bool value_parse(const struct option *option, const char *text,
 	UNREACHABLE();
 }
 
+static void unset(const struct option *option, void *base)
+{
+	switch (option->type) {
+	case OPTION_INT:
+	case OPTION_ENUM: *(int *)field_of(option, base) = -1; break;
+	case OPTION_DURATION: *(usec *)field_of(option, base) = -1; break;
+	case OPTION_STRING:
+	case OPTION_PATH:
+	case OPTION_SECRET: *(const char **)field_of(option, base) = NULL; break;
+	default: UNREACHABLE(); /* no value of these could say so */
+	}
+}
+
 bool value_set_default(const struct option *option, const struct value_context *context,
 		       void *base)
 {
 	char why[VALUE_WHY_SIZE];
 
-	/* required, inherited and NULL ones: the struct was zeroed */
+	if (option->flags & OPTION_NULL)
+		unset(option, base);
+	/* required and inherited ones: the struct was zeroed */
 	if (option->default_value == NULL)
 		return true;
 	return value_parse(option, option->default_value, context, base, why, sizeof(why));
@@ -505,6 +520,11 @@ bool value_is_null(const struct option *option, const void *base)
 	case OPTION_STRING:
 	case OPTION_PATH:
 	case OPTION_SECRET: return *(const char *const *)field_in(option, base) == NULL;
+	case OPTION_INT:
+	case OPTION_ENUM:
+		return option->flags & OPTION_NULL && *(const int *)field_in(option, base) == -1;
+	case OPTION_DURATION:
+		return option->flags & OPTION_NULL && *(const usec *)field_in(option, base) == -1;
 	default: return false;
 	}
 }
