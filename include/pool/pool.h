@@ -30,13 +30,16 @@ struct pool_limits {
 	usec server_idle_timeout;
 	usec server_connect_timeout; /* connecting and logging in */
 	usec server_login_retry;     /* between attempts after a failed one */
-	usec server_check_delay;     /* a server idle for longer is looked at before it is lent */
+	usec server_check_delay;     /* a server idle for longer is checked before it is lent */
+	usec reserve_pool_timeout;   /* who has waited this long may have one of the reserve */
 	usec cancel_wait_timeout;
 	int max_prepared_statements;   /* on one server */
 	uint8_t server_protocol_minor; /* of protocol 3: the newest that servers are asked for */
+	bool server_round_robin;       /* the server idle for longest is lent next */
 	struct conn_tcp_options tcp;
 	struct tls_context *tls; /* for servers, the snapshot's; NULL: none */
-	char reset_query[256]; /* "": none */
+	char check_query[1025]; /* "": only the socket is looked at */
+	char reset_query[1025]; /* "": none */
 };
 
 /* What pools need from above. */
@@ -72,7 +75,8 @@ enum pool_mail_kind {
 
 struct pool_settings {
 	int size;
-	int min_size;
+	int min_size; /* while the pool is wanted, see struct pool */
+	int reserve;  /* more than size, see reserve_pool_timeout */
 	usec server_lifetime;
 	int max_db_connections; /* servers of the database on this node, all pools; 0: no limit */
 	int max_user_connections; /* the same of the user */
@@ -117,7 +121,11 @@ struct pool {
 	struct loop_deferred settling;
 	usec retry_at; /* no connecting before; 0: at any time */
 	struct pool_failure
-		failure;      /* of the last attempt to connect; message "" when it worked */
+		failure; /* of the last attempt to connect; message "" when it worked */
+	/* By the session layer: how many identities have it among theirs, and whether one of
+	 * them has clients, or needs none, so that a minimum is kept. */
+	unsigned users;
+	bool is_wanted;
 	bool is_paused;       /* nothing is lent */
 	bool is_protocol_old; /* the node refused a newer protocol: 3.0 until connecting fails */
 	bool is_retired;      /* no longer in the configuration: goes when it is empty */
@@ -132,6 +140,9 @@ void pools_destroy(struct pools **pools);
 /* Finds or makes the pool of a key, with these settings from now on. NULL without memory. */
 struct pool *pools_get(struct pools *pools, const struct pool_key *key,
 		       const struct pool_settings *settings);
+
+/* The pool of a key, or NULL. */
+struct pool *pools_find(const struct pools *pools, const struct pool_key *key);
 
 /* All of them, in the order they were made: a list of struct pool by its `node`. */
 const struct list *pools_list(const struct pools *pools);
@@ -149,7 +160,8 @@ void pools_tick(struct pools *pools);
  * not lent again. */
 void pools_check_addresses(struct pools *pools);
 
-/* A reload: pools of keys that no longer exist retire unless they are got again. */
+/* A reload: pools of keys that no longer exist retire unless they are got again. One that is
+ * retired goes when it is empty and has no users. */
 void pools_retire_all(struct pools *pools);
 
 enum pool_borrowing {

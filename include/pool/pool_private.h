@@ -17,6 +17,7 @@ enum server_event {
 	SERVER_EV_RETURN_RESET,
 	SERVER_EV_RETURN_HOT, /* a cancel is in flight */
 	SERVER_EV_CANCEL_DONE,
+	SERVER_EV_CHECK, /* idle for long: does it still answer? */
 	SERVER_EV_OFFER, /* to another worker */
 	SERVER_EV_ARRIVE,
 	SERVER_EV_FAIL,
@@ -24,10 +25,14 @@ enum server_event {
 };
 
 /*
- * Takes one server out of the budget and begins to connect. false when the budget is spent or the
- * attempt could not even begin (which is reported as a failed one).
+ * Takes one server out of the budget, if there are fewer than `ceiling`, and begins to connect.
+ * false when the budget is spent or the attempt could not even begin (which is reported as a
+ * failed one).
  */
-bool server_open(struct pool *pool);
+bool server_open(struct pool *pool, int ceiling);
+
+/* Is its lifetime over, and its turn come? Who asks and hears yes closes it. */
+bool server_is_due_to_end(const struct server *server, usec now);
 
 /* The same for this waiter alone; `waiter->server` is set while it is on its way. */
 bool server_open_for(struct pool *pool, struct pool_waiter *waiter);

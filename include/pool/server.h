@@ -88,11 +88,12 @@ struct server {
 	struct list cancels;     /* cancel requests under way to it, see pool/cancel.c */
 	unsigned ready_due;      /* while resetting: ReadyForQuery still to come */
 	bool is_error_tolerated; /* while resetting: in the round trip after a cancel */
+	bool is_checked;         /* resetting: only asked whether it still answers */
 	bool is_reset_wanted;    /* parked: what is due after the cancel */
 	bool is_close_needed;    /* not to be lent again */
 	bool is_hung_up;         /* it was the server that ended the connection */
 	usec connected_at;
-	usec expires_at; /* end of its lifetime */
+	uint16_t earliness; /* thousandths of a tenth of its lifetime that it ends sooner */
 	usec lent_at;
 };
 

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -38,21 +39,27 @@ struct pool_share_slot {
 };
 
 /*
- * A limit that several pools of a node share: all servers of a database (max_db_connections), or
- * of a user (max_user_connections).
+ * A limit that several pools share: the servers of a database at a node (max_db_connections), or
+ * of a user at a node (max_user_connections); or one of clients: of a database
+ * (max_db_client_connections), or of a user (max_user_client_connections).
  */
 struct pool_cap {
+	atomic_int references;
 	atomic_int limit; /* 0: none */
-	atomic_int servers;
+	atomic_int taken;
 	atomic_bool
 		is_wanted; /* somebody waits for it: a pool with idle servers is to close one */
+	size_t name_length;
+	char name[]; /* its key in the registry */
 };
 
 struct pool_share {
 	atomic_int references;
 	atomic_int limit;
-	atomic_int servers;            /* open or being opened, all workers */
-	struct pool_cap *database_cap; /* the registry's */
+	atomic_int reserve;             /* more than that, for who has waited for long */
+	atomic_int servers;             /* open or being opened, all workers */
+	_Atomic usec last_lifetime_end; /* the lifetime of one of them was over; 0: of none yet */
+	struct pool_cap *database_cap;  /* the registry's */
 	struct pool_cap *user_cap;
 	struct pool_share_slot slots[POOL_WORKERS_MAX];
 	char *name; /* the key, as text */
@@ -86,10 +93,39 @@ struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
 
 /*
  * Takes one server out of the budget, and out of what the database and the user may have; or says
- * that one of them is spent. Where it is one of the latter, it is marked as wanted.
+ * that one of them is spent. Where it is one of the latter, it is marked as wanted. The second
+ * takes none when there are `ceiling` servers already, which may be less than the limit (a
+ * minimum that several workers fill at once) or more (the reserve).
  */
 bool pool_share_take(struct pool_share *share);
+bool pool_share_take_below(struct pool_share *share, int ceiling);
 void pool_share_give_back(struct pool_share *share);
+
+/* Are there more servers than may be (a limit has been lowered)? The reserve may be. */
+bool pool_share_has_too_many(const struct pool_share *share);
+
+/*
+ * May the server whose lifetime is over be closed now? Not when another one was less than `gap`
+ * ago: a pool that was filled at once is not to be emptied at once. What says yes counts.
+ */
+bool pool_share_may_end_lifetime(struct pool_share *share, usec now, usec gap);
+
+/* --- limits of clients --- */
+
+enum pool_client_cap {
+	POOL_CAP_DATABASE, /* as clients name it */
+	POOL_CAP_USER,
+};
+
+/* Finds or makes it. One reference, the caller's. NULL without memory. */
+struct pool_cap *pool_client_cap_get(struct pool_registry *registry, enum pool_client_cap kind,
+				     const char *name);
+/* Sets the pointer to NULL; accepts NULL. */
+void pool_client_cap_put(struct pool_registry *registry, struct pool_cap **cap);
+
+/* Counts one in; false: the limit is reached. */
+bool pool_client_cap_take(struct pool_cap *cap);
+void pool_client_cap_give_back(struct pool_cap *cap);
 
 /* Does another pool wait for a server that this one has and does not need? Then, once, true. */
 bool pool_share_is_asked_for_one(struct pool_share *share);

@@ -31,13 +31,12 @@
 struct session_limits {
 	enum auth_type auth;
 	size_t max_logins; /* on this worker, not authenticated yet; one more ends the oldest */
-	usec query_wait_timeout; /* in the queue for a server; 0: none, as below */
-	usec query_timeout;
-	usec idle_transaction_timeout;
-	usec client_idle_timeout;
+	usec query_wait_notify; /* in the queue for a server; 0: none, as below */
 	usec client_login_timeout;
+	usec autodb_idle_timeout;
 	usec cancel_wait_timeout;
 	size_t client_buffer;
+	bool server_fast_close;
 	bool strict_hints;
 	bool log_connections;
 	bool log_disconnections;
@@ -46,6 +45,19 @@ struct session_limits {
 };
 
 #define SESSION_NO_CLUSTER UINT32_MAX
+
+/* What holds for one user of one database: the user's entry of the configuration before that of
+ * the database before the global options. Times: 0 is none. */
+struct session_rules {
+	enum pool_mode mode;
+	usec query_timeout;
+	usec query_wait_timeout; /* in the queue for a server */
+	usec idle_transaction_timeout;
+	usec transaction_timeout;
+	usec client_idle_timeout;
+	int max_user_client_connections;
+	struct pool_settings pool;
+};
 
 /* A database as clients name it: its configuration on this worker, and its books. */
 struct session_database {
@@ -56,17 +68,20 @@ struct session_database {
 	char *dbname;   /* on the servers */
 	char *user;     /* log in to the servers as this user; NULL: as the client's */
 	char *password; /* for it; NULL: from the user list */
-	enum pool_mode mode;
+	struct session_rules rules; /* of users who have none of their own */
 	enum route_split split;
 	enum route_no_replica on_no_replica;
-	struct hints hints; /* defaults */
-	struct pool_settings pool;
+	struct hints hints;          /* defaults */
+	struct pool_cap *client_cap; /* max_db_client_connections */
 	bool is_paused;
 	bool is_disabled;
 	bool is_retired;    /* no longer in the configuration */
+	bool is_auto;       /* made by "*" */
 	bool is_unreadable; /* its servers come up with standard_conforming_strings off */
 
 	uint32_t clients;
+	uint32_t identities;
+	usec idle_since; /* nobody has used it; 0: somebody does */
 	struct traffic traffic;
 	struct hist xact_time;
 	struct hist query_time;
@@ -75,7 +90,7 @@ struct session_database {
 	uint64_t routes[ROUTE_REASON_COUNT][3];
 };
 
-/* (database, user): what the clients of one user of one database share: their pools. */
+/* (database, user): what the clients of one user of one database share: rules and pools. */
 struct session_identity {
 	struct session_database *database;
 	char *user;              /* the client's */
@@ -83,7 +98,11 @@ struct session_identity {
 	uint64_t topology_shape; /* when it changes, `pools` is looked up anew */
 	struct pool **pools;     /* one for each node of the cluster, made when first needed */
 	size_t n_pools;
+	struct session_rules rules;
+	struct pool_cap *client_cap; /* max_user_client_connections */
 	uint32_t clients;
+	usec idle_since; /* no client, no server; 0: it has some */
+	struct session_identity *next_idle;
 };
 
 struct session_env;
@@ -93,6 +112,10 @@ struct channel_order;
 struct session_ops {
 	/* The database of this name, made when first asked for; NULL: there is none. */
 	struct session_database *(*database)(void *context, const char *name);
+	/* What holds for this user of the database, whose servers are logged in to as
+	 * `server_user`. */
+	void (*rules)(void *context, const struct session_database *database, const char *user,
+		      const char *server_user, struct session_rules *out);
 	/* The user's secret; NULL: unknown or without one. */
 	const char *(*secret)(void *context, const char *user);
 	/* May `user` log in without a secret (auth trust)? Whoever is in the list, or anybody
@@ -153,6 +176,7 @@ struct session_env {
 	struct strmap *channels;   /* what clients listen to, see session/channels.h */
 	struct list channel_list;
 	uint64_t channel_serial;
+	bool is_paused; /* all databases, and those that "*" will bring about */
 	bool is_shutting_down;
 
 	const struct session_ops *ops;
@@ -180,6 +204,27 @@ void session_env_set_topology(struct session_env *env, struct topology *topology
 struct session_identity *session_identity_get(struct session_env *env,
 					      struct session_database *database,
 					      const char *user);
+
+/*
+ * Counts a client in against max_db_client_connections and max_user_client_connections; false:
+ * the option of that name in *full_out says no. It is counted out by session_client_left().
+ */
+bool session_admit_client(struct session_identity *identity, const char **full_out);
+void session_client_left(struct session_identity *identity);
+
+/*
+ * A reload: all rules are made anew, and pools that are still somebody's are kept, with their new
+ * sizes. To be called when `topology`, databases and ops tell the new configuration, and all
+ * pools have been retired.
+ */
+void session_env_reconfigured(struct session_env *env);
+
+/*
+ * Keeps the pools of every node of the cluster that servers of `database` are logged in to by one
+ * user whatever the client (databases[].user), as a client of it would. For min_pool_size, which
+ * holds for such a database even before its first client.
+ */
+void session_keep_pools(struct session_env *env, struct session_database *database);
 
 /* The cluster of a database as it is now; one without nodes when it is gone. */
 const struct cluster *session_cluster(const struct session_env *env,

@@ -89,6 +89,7 @@ struct request {
 	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
 	bool is_taken;      /* its bytes are out of the client's input */
 	bool is_sent;       /* its bytes have left; a failure after this is 08006 */
+	bool is_wait_told;  /* query_wait_notify */
 	bool is_overdue;    /* query_timeout: it is being cancelled */
 	bool has_error;     /* an error was passed on to the client */
 	bool is_setup_sent; /* prepare stage: settings are on their way */

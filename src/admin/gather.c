@@ -319,7 +319,7 @@ static bool add_pool(const struct pool *pool, const struct owners *owners, struc
 	copy_name(row->user, pool->key.user);
 	copy_name(row->cluster, pool->key.cluster_name);
 	copy_name(row->node, pool->key.node_name);
-	row->mode = identity ? identity->database->mode : POOL_TRANSACTION;
+	row->mode = identity ? identity->rules.mode : POOL_TRANSACTION;
 	count_servers(row, pool);
 	return true;
 }
@@ -337,7 +337,7 @@ static bool add_client_to_pool(const struct client *client, struct rows **rows)
 	copy_name(row->user, identity->server_user);
 	copy_name(row->cluster, identity->database->cluster_name);
 	copy_name(row->node, node_name_of(client));
-	row->mode = identity->database->mode;
+	row->mode = identity->rules.mode;
 	row->max_wait = client_wait(client);
 	if (client->state == CLIENT_WELCOMING || client->state == CLIENT_WAITING)
 		row->clients_waiting = 1;

@@ -140,6 +140,10 @@ static void do_to_databases(struct obeying *o)
 		return;
 	}
 	make_databases(o->worker);
+	if (o->order->kind == ORDER_PAUSE || o->order->kind == ORDER_KILL)
+		env->is_paused = true;
+	else if (o->order->kind == ORDER_RESUME)
+		env->is_paused = false;
 	LIST_EACH (&env->databases, node)
 		do_to_database(LIST_ENTRY(node, struct session_database, node), o);
 }

@@ -106,13 +106,13 @@ static void put_database(const struct console *console, const char *name,
 	entry = entry ? entry : &gone;
 	table_int(table, entry->default_pool_size);
 	table_int(table, entry->min_pool_size);
-	table_int(table, 0);
+	table_int(table, entry->reserve_pool_size);
 	table_int(table, entry->server_lifetime / USEC_PER_SEC);
 	table_text(table, pool_mode_name(entry->pool_mode));
 	table_text(table, NULL);
 	table_int(table, entry->max_db_connections);
 	table_int(table, (int64_t)row->servers);
-	table_int(table, 0);
+	table_int(table, entry->max_db_client_connections);
 	table_int(table, (int64_t)row->clients);
 	table_int(table, row->is_paused);
 	table_int(table, row->is_disabled);
@@ -219,17 +219,43 @@ void show_pools(const struct console *console, const struct rows *rows, struct t
 
 /* --- users --- */
 
+/* What the user's entry does not set is empty, as it is in PgBouncer. */
+static void put_size(struct table *table, int size)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", size);
+	table_text(table, size == -1 ? "" : text);
+}
+
+static int user_limit(int own, int global)
+{
+	return own == -1 ? global : own;
+}
+
 static void put_user(const struct console *console, struct table *table, const char *name,
 		     const struct user_row *row)
 {
+	static const struct config_user none = { .pool_mode = -1,
+						 .pool_size = -1,
+						 .reserve_pool_size = -1,
+						 .max_user_connections = -1,
+						 .max_user_client_connections = -1 };
+	const struct config *config = console_config(console);
+	const struct config_user *entry = config_user_find(config, name);
+
+	entry = entry ? entry : &none;
 	table_begin_row(table);
 	table_text(table, name);
-	table_text(table, "");
-	table_text(table, "");
-	table_text(table, NULL);
-	table_int(table, console_config(console)->max_user_connections);
+	put_size(table, entry->pool_size);
+	put_size(table, entry->reserve_pool_size);
+	table_text(table, entry->pool_mode == -1
+				  ? NULL
+				  : pool_mode_name((enum pool_mode)entry->pool_mode));
+	table_int(table, user_limit(entry->max_user_connections, config->max_user_connections));
 	table_int(table, row ? (int64_t)row->servers : 0);
-	table_int(table, 0);
+	table_int(table, user_limit(entry->max_user_client_connections,
+				    config->max_user_client_connections));
 	table_int(table, row ? (int64_t)row->clients : 0);
 	table_end_row(table);
 }

@@ -112,7 +112,7 @@ void pool_on_state(struct server *server, enum server_state from)
 	enum server_state to = server->state;
 
 	list_remove(&pool->servers[from], &server->node);
-	if (to == SERVER_IDLE)
+	if (to == SERVER_IDLE && !pool->env->limits.server_round_robin)
 		list_push_front(&pool->servers[to], &server->node);
 	else
 		list_push_back(&pool->servers[to], &server->node);
@@ -157,21 +157,50 @@ void pool_dequeue(struct pool_waiter *waiter)
 static void lend(struct server *server)
 {
 	server_step(server, SERVER_EV_LEND);
+	server->is_checked = false;
 	server->lent_at = clock_now();
 }
 
-/* An idle server, with the wanted settings if one is near; dead ones are closed on the way. */
-static struct server *choose_idle(struct pool *pool, const struct settings *wanted)
+static size_t opening(const struct pool *pool)
 {
-	usec check_before = clock_now() - pool->env->limits.server_check_delay;
+	return pool->servers[SERVER_CONNECTING].count + pool->servers[SERVER_LOGIN].count +
+	       pool->servers[SERVER_RESETTING].count - dedicated_opening(pool);
+}
+
+/* For so long an answer to the check is good enough. */
+#define CHECK_LIFE USEC_PER_SEC
+
+/* Was it idle for so long that it is checked before it is lent? */
+static bool needs_check(const struct server *server)
+{
+	usec idle = clock_now() - server->state_since;
+
+	if (server->is_checked && idle < CHECK_LIFE)
+		return false;
+	return idle >= server->pool->env->limits.server_check_delay;
+}
+
+/*
+ * An idle server, with the wanted settings if one is near. Dead ones are closed on the way. Where
+ * all that are alive are to be checked there is none; but unless `needed` of them are on their
+ * way to the waiters already, one of them is sent off to be checked.
+ */
+static struct server *choose_idle(struct pool *pool, const struct settings *wanted, size_t needed)
+{
+	bool is_query = pool->env->limits.check_query[0] != '\0';
 	struct server *chosen = NULL;
+	struct server *unchecked = NULL;
 	int looks = 0;
 
 	LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node) {
 		struct server *server = LIST_ENTRY(node, struct server, node);
 
-		if (server->state_since < check_before && conn_is_stale(server->conn)) {
+		if (needs_check(server) && conn_is_stale(server->conn)) {
 			server_close(server, "found dead when it was to be lent");
+			continue;
+		}
+		if (is_query && needs_check(server)) {
+			unchecked = unchecked ? unchecked : server;
 			continue;
 		}
 		if (!chosen || settings_are_equal(server->settings, wanted))
@@ -179,6 +208,8 @@ static struct server *choose_idle(struct pool *pool, const struct settings *want
 		if (settings_are_equal(chosen->settings, wanted) || ++looks == AFFINITY_LOOKS)
 			break;
 	}
+	if (!chosen && unchecked && opening(pool) < needed)
+		server_step(unchecked, SERVER_EV_CHECK);
 	return chosen;
 }
 
@@ -216,21 +247,18 @@ static void give_idle_servers(struct pool *pool)
 	while (!pool->is_paused && !list_is_empty(&pool->servers[SERVER_IDLE])) {
 		int worker = pool_share_next_waiter(pool->share, env->n_workers, env->worker,
 						    FAIRNESS_TOLERANCE);
-		struct server *server = worker == -1 ? NULL : choose_idle(pool, NULL);
+		bool is_own = worker == env->worker;
+		struct server *server = NULL;
 
+		if (worker != -1)
+			server = choose_idle(pool, NULL, is_own ? pool->waiters.count : 1);
 		if (!server)
 			return;
-		if (worker == env->worker)
+		if (is_own)
 			serve_first_waiter(pool, server);
 		else
 			offer(pool, server, worker);
 	}
-}
-
-static size_t opening(const struct pool *pool)
-{
-	return pool->servers[SERVER_CONNECTING].count + pool->servers[SERVER_LOGIN].count +
-	       pool->servers[SERVER_RESETTING].count - dedicated_opening(pool);
 }
 
 static bool may_connect(const struct pool *pool)
@@ -238,12 +266,38 @@ static bool may_connect(const struct pool *pool)
 	return !pool->is_paused && clock_now() >= pool->retry_at;
 }
 
+/* The first waiter that no server is on the way to yet. */
+static const struct pool_waiter *next_waiter(const struct pool *pool)
+{
+	const struct list_node *node = pool->waiters.head.next;
+
+	for (size_t n = opening(pool); n > 0; n--)
+		node = node->next;
+	return LIST_ENTRY(node, struct pool_waiter, node);
+}
+
+/* How many servers there may be if one more is opened for that waiter. */
+static int ceiling_for(const struct pool *pool, const struct pool_waiter *waiter)
+{
+	usec timeout = pool->env->limits.reserve_pool_timeout;
+	int limit = atomic_load(&pool->share->limit);
+
+	if (timeout <= 0 || clock_now() - waiter->since < timeout)
+		return limit;
+	return limit + atomic_load(&pool->share->reserve);
+}
+
 /* Opens as many as have nobody on the way to them yet, while the budget lasts. */
 static void connect_for_waiters(struct pool *pool)
 {
 	while (may_connect(pool) && pool->waiters.count > opening(pool)) {
-		if (!server_open(pool))
+		if (!server_open(pool, ceiling_for(pool, next_waiter(pool))))
 			return;
+		if (atomic_load(&pool->share->servers) > atomic_load(&pool->share->limit)) {
+			struct log_ctx ctx = pool_ctx(pool);
+
+			log_warnx(&ctx, "taking a server of the reserve");
+		}
 	}
 }
 
@@ -364,7 +418,7 @@ enum pool_borrowing pool_borrow(struct pool *pool, struct pool_waiter *waiter,
 		return POOL_REFUSED;
 	}
 	if (list_is_empty(&pool->waiters) && !pool->is_paused)
-		server = choose_idle(pool, wanted);
+		server = choose_idle(pool, wanted, 0);
 	if (server) {
 		lend(server);
 		*server_out = server;
@@ -464,7 +518,7 @@ static struct pool *make_pool(struct pools *pools, const struct pool_key *key)
 	return NULL;
 }
 
-static struct pool *find_pool(const struct pools *pools, const struct pool_key *key)
+struct pool *pools_find(const struct pools *pools, const struct pool_key *key)
 {
 	struct bytes text = { 0 };
 	struct pool *pool = NULL;
@@ -496,7 +550,7 @@ static struct pool *add_pool(struct pools *pools, const struct pool_key *key)
 struct pool *pools_get(struct pools *pools, const struct pool_key *key,
 		       const struct pool_settings *settings)
 {
-	struct pool *pool = find_pool(pools, key);
+	struct pool *pool = pools_find(pools, key);
 
 	if (!pool)
 		pool = add_pool(pools, key);
@@ -507,6 +561,7 @@ struct pool *pools_get(struct pools *pools, const struct pool_key *key,
 	pool->settings = *settings;
 	pool->is_retired = false;
 	atomic_store(&pool->share->limit, settings->size);
+	atomic_store(&pool->share->reserve, settings->reserve);
 	atomic_store(&pool->share->database_cap->limit, settings->max_db_connections);
 	atomic_store(&pool->share->user_cap->limit, settings->max_user_connections);
 	return pool;
@@ -588,7 +643,7 @@ static void receive_server(struct pools *pools, struct server_mail *mail, struct
 void pools_receive(struct pools *pools, struct mail *mail)
 {
 	struct server_mail *letter = (struct server_mail *)mail;
-	struct pool *pool = find_pool(pools, &letter->key);
+	struct pool *pool = pools_find(pools, &letter->key);
 
 	switch (mail->kind) {
 	case POOL_MAIL_SERVER: receive_server(pools, letter, pool); break;
@@ -617,15 +672,28 @@ void pools_discard_mail(struct mail *mail, int worker)
 
 /* --- time --- */
 
+static int minimum(const struct pool *pool)
+{
+	int min = pool->settings.min_size;
+
+	if (!pool->is_wanted || pool->is_retired)
+		return 0;
+	return min < pool->settings.size ? min : pool->settings.size;
+}
+
 static void expire_idle(struct pool *pool, usec now)
 {
 	usec idle_timeout = pool->env->limits.server_idle_timeout;
 
 	LIST_EACH_SAFE (&pool->servers[SERVER_IDLE], node) {
 		struct server *server = LIST_ENTRY(node, struct server, node);
-		bool is_spare = atomic_load(&pool->share->servers) > pool->settings.min_size;
+		bool is_spare = atomic_load(&pool->share->servers) > minimum(pool);
 
-		if (now >= server->expires_at || pool->is_retired)
+		if (pool->is_retired)
+			server_close(server, "its pool is no longer in the configuration");
+		else if (pool_share_has_too_many(pool->share))
+			server_close(server, "too many servers");
+		else if (server_is_due_to_end(server, now))
 			server_close(server, "its time is over");
 		else if (idle_timeout > 0 && is_spare &&
 			 now - server->state_since >= idle_timeout)
@@ -661,9 +729,9 @@ static void expire_slow(struct pool *pool, enum server_state state, usec now)
 
 static void keep_minimum(struct pool *pool)
 {
-	while (!pool->is_retired && may_connect(pool) &&
-	       atomic_load(&pool->share->servers) < pool->settings.min_size) {
-		if (!server_open(pool))
+	while (atomic_load(&pool->share->servers) < minimum(pool) && may_connect(pool)) {
+		/* One at a time where the last attempt has failed. */
+		if (!server_open(pool, minimum(pool)) || pool->failure.message[0])
 			return;
 	}
 }
@@ -687,7 +755,7 @@ void pools_tick(struct pools *pools)
 		struct pool *pool = LIST_ENTRY(node, struct pool, node);
 
 		tick(pool, now);
-		if (pool->is_retired && pool_server_count(pool) == 0 &&
+		if (pool->is_retired && pool->users == 0 && pool_server_count(pool) == 0 &&
 		    list_is_empty(&pool->waiters) && list_is_empty(&pool->dedicated))
 			remove_pool(pools, pool);
 	}

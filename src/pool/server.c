@@ -29,6 +29,7 @@
 static void begin_login(struct server *server);
 static void connect_again(struct server *server);
 static void send_reset(struct server *server);
+static void send_check(struct server *server);
 static void become_idle(struct server *server);
 
 /* --- states --- */
@@ -47,6 +48,7 @@ static const struct move moves[] = {
 	{ SERVER_LOGIN,      SERVER_EV_RETRY,        SERVER_CONNECTING, connect_again },
 	{ SERVER_LOGIN,      SERVER_EV_READY,        SERVER_IDLE,       become_idle  },
 	{ SERVER_IDLE,       SERVER_EV_LEND,         SERVER_LENT,       NULL         },
+	{ SERVER_IDLE,       SERVER_EV_CHECK,        SERVER_RESETTING,  send_check   },
 	{ SERVER_IDLE,       SERVER_EV_OFFER,        SERVER_MOVING,     NULL         },
 	{ SERVER_MOVING,     SERVER_EV_ARRIVE,       SERVER_IDLE,       become_idle  },
 	{ SERVER_LENT,       SERVER_EV_RETURN_CLEAN, SERVER_IDLE,       become_idle  },
@@ -313,7 +315,7 @@ static void reset_failed(struct server *server, const struct frame *frame)
 	struct log_ctx ctx = server_ctx(server);
 
 	wire_error_parse(frame->body, frame->body_length, &error);
-	log_warnx(&ctx, "reset failed: %s", error.message);
+	log_warnx(&ctx, "%s failed: %s", server->is_checked ? "check" : "reset", error.message);
 	server_close(server, "reset failed");
 }
 
@@ -483,11 +485,25 @@ static void become_idle(struct server *server)
 		return;
 	}
 	if (server->is_close_needed || server->pool->is_paused ||
-	    clock_now() >= server->expires_at) {
+	    pool_share_has_too_many(server->pool->share) ||
+	    server_is_due_to_end(server, clock_now())) {
 		server_close(server, "its time is over");
 		return;
 	}
 	pool_settle(server->pool);
+}
+
+/* server_check_query. Whatever it answers, it answers. */
+static void send_check(struct server *server)
+{
+	const char *query = server->pool->env->limits.check_query;
+
+	if (strcmp(query, "<empty>") == 0)
+		query = "";
+	build_query(conn_out(server->conn), query, strlen(query));
+	server->is_checked = true;
+	server->ready_due = 1;
+	conn_flush(server->conn);
 }
 
 /* The round trips that make it clean again, in one write. Each one answers with one
@@ -534,15 +550,22 @@ void server_cancels_ended(struct server *server)
 
 /* --- life --- */
 
-static usec jittered_end(const struct pool *pool)
+/*
+ * Servers that were opened together do not end together: each up to a tenth of the lifetime
+ * sooner, by chance; and no two of a pool within a lifetime divided by the pool's size, so that a
+ * lifetime is enough to replace all of them, one after the other.
+ */
+bool server_is_due_to_end(const struct server *server, usec now)
 {
+	const struct pool *pool = server->pool;
 	usec lifetime = pool->settings.server_lifetime;
+	int size = pool->settings.size;
 
 	if (lifetime <= 0)
-		return INT64_MAX;
-	/* Up to a tenth earlier, so that servers opened together do not end together. */
-	return clock_now() + lifetime -
-	       (usec)random_below((uint32_t)(lifetime / 10000 + 1)) * 1000;
+		return server->lent_at != 0;
+	if (now - server->connected_at < lifetime - lifetime / 10000 * server->earliness)
+		return false;
+	return pool_share_may_end_lifetime(pool->share, now, size > 0 ? lifetime / size : 0);
 }
 
 static struct server *allocate(struct pool *pool)
@@ -556,7 +579,7 @@ static struct server *allocate(struct pool *pool)
 	server->id = atomic_fetch_add(&last_id, 1) + 1;
 	server->state = SERVER_CONNECTING;
 	server->state_since = server->connected_at = clock_now();
-	server->expires_at = jittered_end(pool);
+	server->earliness = (uint16_t)random_below(1001);
 	server->txn_status = TXN_IDLE;
 	list_init(&server->cancels);
 	return server;
@@ -585,11 +608,11 @@ out:
 	return NULL;
 }
 
-bool server_open(struct pool *pool)
+bool server_open(struct pool *pool, int ceiling)
 {
 	char why[128];
 
-	if (!pool_share_take(pool->share))
+	if (!pool_share_take_below(pool->share, ceiling))
 		return false;
 	if (begin_to_connect(pool, why, sizeof(why)))
 		return true;

@@ -17,7 +17,7 @@ struct pool_registry {
 	pthread_mutex_t lock;
 	struct strmap *shares;
 	struct strmap *loads;
-	struct strmap *caps;
+	struct strmap *caps; /* by kind, then names; see cap_name() */
 };
 
 const char *pool_mode_name(enum pool_mode mode)
@@ -62,8 +62,6 @@ void pool_registry_destroy(struct pool_registry **registry_pointer)
 		return;
 	if (registry->loads)
 		strmap_each(registry->loads, free_value, NULL);
-	if (registry->caps)
-		strmap_each(registry->caps, free_value, NULL);
 	strmap_destroy(&registry->loads);
 	strmap_destroy(&registry->caps);
 	strmap_destroy(&registry->shares);
@@ -120,21 +118,93 @@ static void *find_or_make_object_locked(struct strmap *map, const struct bytes *
 	return object;
 }
 
-/* `kind` keeps a database and a user of one name apart. */
-static struct pool_cap *cap_locked(struct pool_registry *registry, const struct pool_key *key,
-				   char kind, const char *of)
+/* --- caps --- */
+
+static struct pool_cap *make_cap_locked(struct pool_registry *registry, const struct bytes *name)
 {
-	struct bytes name = { 0 };
+	struct pool_cap *cap = calloc(1, sizeof(*cap) + bytes_length(name));
+
+	if (!cap)
+		return NULL;
+	cap->name_length = bytes_length(name);
+	memcpy(cap->name, bytes_begin(name), cap->name_length);
+	if (strmap_set(registry->caps, cap->name, cap->name_length, cap))
+		return cap;
+	free(cap);
+	return NULL;
+}
+
+/* One more reference to the cap of that name. Frees the name. */
+static struct pool_cap *cap_get_locked(struct pool_registry *registry, struct bytes *name)
+{
 	struct pool_cap *cap = NULL;
 
+	if (!name->failed) {
+		cap = strmap_get(registry->caps, bytes_begin(name), bytes_length(name));
+		if (!cap)
+			cap = make_cap_locked(registry, name);
+	}
+	bytes_free(name);
+	if (cap)
+		atomic_fetch_add(&cap->references, 1);
+	return cap;
+}
+
+static void cap_put_locked(struct pool_registry *registry, struct pool_cap **cap_pointer)
+{
+	struct pool_cap *cap = *cap_pointer;
+
+	*cap_pointer = NULL;
+	if (!cap || atomic_fetch_sub(&cap->references, 1) > 1)
+		return;
+	strmap_remove(registry->caps, cap->name, cap->name_length);
+	free(cap);
+}
+
+/* `kind` keeps a database and a user of one name apart. */
+static struct pool_cap *server_cap_locked(struct pool_registry *registry,
+					  const struct pool_key *key, char kind, const char *of)
+{
+	struct bytes name = { 0 };
+
+	bytes_append(&name, &kind, 1);
 	bytes_append(&name, key->cluster_name, strlen(key->cluster_name) + 1);
 	bytes_append(&name, key->node_name, strlen(key->node_name) + 1);
-	bytes_append(&name, &kind, 1);
 	bytes_append(&name, of, strlen(of));
-	if (!name.failed)
-		cap = find_or_make_object_locked(registry->caps, &name, sizeof(*cap));
-	bytes_free(&name);
+	return cap_get_locked(registry, &name);
+}
+
+struct pool_cap *pool_client_cap_get(struct pool_registry *registry, enum pool_client_cap kind,
+				     const char *of)
+{
+	struct bytes name = { 0 };
+	struct pool_cap *cap;
+
+	bytes_append(&name, kind == POOL_CAP_DATABASE ? "D" : "U", 1);
+	bytes_append(&name, of, strlen(of));
+	pthread_mutex_lock(&registry->lock);
+	cap = cap_get_locked(registry, &name);
+	pthread_mutex_unlock(&registry->lock);
 	return cap;
+}
+
+void pool_client_cap_put(struct pool_registry *registry, struct pool_cap **cap)
+{
+	if (!*cap)
+		return;
+	pthread_mutex_lock(&registry->lock);
+	cap_put_locked(registry, cap);
+	pthread_mutex_unlock(&registry->lock);
+}
+
+/* --- shares --- */
+
+static void free_share_locked(struct pool_registry *registry, struct pool_share *share)
+{
+	cap_put_locked(registry, &share->database_cap);
+	cap_put_locked(registry, &share->user_cap);
+	free(share->name);
+	free(share);
 }
 
 static struct pool_share *find_or_make_locked(struct pool_registry *registry,
@@ -151,12 +221,11 @@ static struct pool_share *find_or_make_locked(struct pool_registry *registry,
 	share = make_share(name);
 	if (!share)
 		return NULL;
-	share->database_cap = cap_locked(registry, key, 'd', key->database);
-	share->user_cap = cap_locked(registry, key, 'u', key->user);
+	share->database_cap = server_cap_locked(registry, key, 'd', key->database);
+	share->user_cap = server_cap_locked(registry, key, 'u', key->user);
 	if (!share->database_cap || !share->user_cap ||
 	    !strmap_set(registry->shares, bytes_begin(name), bytes_length(name), share)) {
-		free(share->name);
-		free(share);
+		free_share_locked(registry, share);
 		return NULL;
 	}
 	return share;
@@ -188,20 +257,16 @@ static size_t name_length(const char *name)
 void pool_share_put(struct pool_registry *registry, struct pool_share **share_pointer)
 {
 	struct pool_share *share = *share_pointer;
-	bool is_last;
 
 	*share_pointer = NULL;
 	if (!share)
 		return;
 	pthread_mutex_lock(&registry->lock);
-	is_last = atomic_fetch_sub(&share->references, 1) == 1;
-	if (is_last)
+	if (atomic_fetch_sub(&share->references, 1) == 1) {
 		strmap_remove(registry->shares, share->name, name_length(share->name));
-	pthread_mutex_unlock(&registry->lock);
-	if (is_last) {
-		free(share->name);
-		free(share);
+		free_share_locked(registry, share);
 	}
+	pthread_mutex_unlock(&registry->lock);
 }
 
 struct pool_node_load *pool_node_load_get(struct pool_registry *registry,
@@ -240,9 +305,19 @@ static void give_one_back(atomic_int *count)
 	ASSERT(before > 0);
 }
 
+bool pool_client_cap_take(struct pool_cap *cap)
+{
+	return take_one(&cap->taken, atomic_load(&cap->limit));
+}
+
+void pool_client_cap_give_back(struct pool_cap *cap)
+{
+	give_one_back(&cap->taken);
+}
+
 static bool take_from_cap(struct pool_cap *cap)
 {
-	if (take_one(&cap->servers, atomic_load(&cap->limit)))
+	if (take_one(&cap->taken, atomic_load(&cap->limit)))
 		return true;
 	atomic_store(&cap->is_wanted, true);
 	return false;
@@ -250,14 +325,17 @@ static bool take_from_cap(struct pool_cap *cap)
 
 bool pool_share_take(struct pool_share *share)
 {
-	int limit = atomic_load(&share->limit);
+	return pool_share_take_below(share, atomic_load(&share->limit));
+}
 
-	if (limit < 1 || !take_one(&share->servers, limit))
+bool pool_share_take_below(struct pool_share *share, int ceiling)
+{
+	if (ceiling < 1 || !take_one(&share->servers, ceiling))
 		return false;
 	if (take_from_cap(share->database_cap)) {
 		if (take_from_cap(share->user_cap))
 			return true;
-		give_one_back(&share->database_cap->servers);
+		give_one_back(&share->database_cap->taken);
 	}
 	give_one_back(&share->servers);
 	return false;
@@ -265,9 +343,33 @@ bool pool_share_take(struct pool_share *share)
 
 void pool_share_give_back(struct pool_share *share)
 {
-	give_one_back(&share->user_cap->servers);
-	give_one_back(&share->database_cap->servers);
+	give_one_back(&share->user_cap->taken);
+	give_one_back(&share->database_cap->taken);
 	give_one_back(&share->servers);
+}
+
+static bool is_above(const struct pool_cap *cap)
+{
+	int limit = atomic_load(&cap->limit);
+
+	return limit > 0 && atomic_load(&cap->taken) > limit;
+}
+
+bool pool_share_has_too_many(const struct pool_share *share)
+{
+	int most = atomic_load(&share->limit) + atomic_load(&share->reserve);
+
+	return atomic_load(&share->servers) > most || is_above(share->database_cap) ||
+	       is_above(share->user_cap);
+}
+
+bool pool_share_may_end_lifetime(struct pool_share *share, usec now, usec gap)
+{
+	usec last = atomic_load(&share->last_lifetime_end);
+
+	if (last != 0 && now - last < gap)
+		return false;
+	return atomic_compare_exchange_strong(&share->last_lifetime_end, &last, now);
 }
 
 bool pool_share_is_asked_for_one(struct pool_share *share)

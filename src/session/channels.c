@@ -145,7 +145,7 @@ static struct channel *make_channel(struct client *client, const char *name)
 	}
 	list_push_back(&env->channel_list, &channel->node);
 	channel->serial = ++env->channel_serial;
-	channel->pool = identity->database->pool;
+	channel->pool = identity->rules.pool;
 	if (!order(env, channel, CHANNEL_LISTEN, channel->serial)) {
 		drop_channel(env, channel);
 		return NULL;

@@ -20,8 +20,6 @@
 
 /* How long a client that is told its end may take to read it. */
 #define LINGER       (5 * USEC_PER_SEC)
-/* How long the server of a client that has gone may take to come to rest. */
-#define GONE_MAX     (10 * USEC_PER_SEC)
 /* Greetings remembered on a worker; above that all are forgotten. */
 #define WELCOMES_MAX 1000
 /* ... and for how long: the servers' defaults may change behind our back. */
@@ -137,6 +135,7 @@ static void free_client(struct client *client)
 	client_free_startup(&client->replication_startup);
 	client->identity->clients--;
 	client->identity->database->clients--;
+	session_client_left(client->identity);
 	env->ops->client_left(env->context);
 	loop_defer_free(env->loop, client);
 }
@@ -210,6 +209,16 @@ void client_close(struct client *client, enum close_reason reason, const char *s
 	client_set_state(client, CLIENT_GONE);
 	if (client->server)
 		leave_server(client);
+	client_check_gone(client);
+}
+
+void client_abandon(struct client *client)
+{
+	if (client->server)
+		pool_discard(&client->server,
+			     "it did not come to rest after its client had gone");
+	pending_clear(&client->pending);
+	client->is_batch_open = false;
 	client_check_gone(client);
 }
 
@@ -642,6 +651,7 @@ void client_create(struct session_env *env, struct client_params *params)
 		conn_finish(&params->conn, LINGER);
 		settings_unref(&params->startup);
 		client_free_startup(&params->replication_startup);
+		session_client_left(params->identity);
 		env->ops->client_left(env->context);
 		return;
 	}
@@ -688,129 +698,4 @@ bool client_cancel(struct session_env *env, const struct cancel_key *key, client
 		done(context); /* it does nothing that could be cancelled */
 	}
 	return true;
-}
-
-/* --- time --- */
-
-static void fail_waiting(struct client *client)
-{
-	struct request *request = client->request;
-	bool is_for_route = list_contains_node(&request->route_node);
-
-	request_stop_waiting(request);
-	pool_failure_set(&request->failure, is_for_route ? "57P03" : "53300",
-			 is_for_route ? route_reason_name(request->decision.reason)
-				      : "query_wait_timeout",
-			 "pointsman: no %s in time (query_wait_timeout)",
-			 is_for_route ? "node could take this request" : "server was free");
-	request_resume(request, false);
-}
-
-static bool is_over(usec since, usec limit, usec now)
-{
-	return limit > 0 && since > 0 && now - since >= limit;
-}
-
-void client_abandon(struct client *client)
-{
-	if (client->server)
-		pool_discard(&client->server,
-			     "it did not come to rest after its client had gone");
-	pending_clear(&client->pending);
-	client->is_batch_open = false;
-	client_check_gone(client);
-}
-
-/* Who is idle for this long gives back the buffers that make the next answer cheap. */
-#define TRIM_AFTER USEC_PER_SEC
-
-static void check_idle(struct client *client, const struct session_limits *limits, usec now)
-{
-	if (is_over(client->state_since, TRIM_AFTER, now))
-		conn_trim(client->conn);
-	if (txn_is_open(&client->txn)) {
-		if (is_over(client->state_since, limits->idle_transaction_timeout, now))
-			client_close(client, CLOSE_TIMEOUT, "25P03",
-				     "pointsman: idle in transaction for too long "
-				     "(idle_transaction_timeout)");
-	} else if (is_over(client->state_since, limits->client_idle_timeout, now)) {
-		client_close(client, CLOSE_TIMEOUT, "57P05",
-			     "pointsman: idle for too long (client_idle_timeout)");
-	}
-}
-
-/*
- * A cancel request may reach the server before the query that it is for, and then does nothing:
- * as long as the server does not come to rest, another one follows.
- */
-static void cancel_again(struct client *client)
-{
-	if (client->server && list_is_empty(&client->server->cancels) &&
-	    !pending_is_empty(&client->pending))
-		cancel_forward(client->server, CANCEL_CLIENT_GONE, NULL, NULL);
-}
-
-/* A server that does not answer while settings are brought to it: as slow as one may be to log
- * in. */
-static bool is_setup_slow(const struct client *client, usec now)
-{
-	const struct request *request = client->request;
-
-	return request && request->stage == STAGE_PREPARE && request->is_setup_sent &&
-	       client->server &&
-	       is_over(request->stage_began_at,
-		       client->server->pool->env->limits.server_connect_timeout, now);
-}
-
-/* query_timeout: the server is asked to end it; its answer becomes an error of ours
- * (relay_replies.c). */
-static void end_overdue(struct client *client)
-{
-	client->request->is_overdue = true;
-	if (client->server && list_is_empty(&client->server->cancels))
-		cancel_forward(client->server, CANCEL_DEADLINE, NULL, NULL);
-}
-
-static void check_times(struct client *client, usec now)
-{
-	const struct session_limits *limits = &client->env->limits;
-
-	switch (client->state) {
-	case CLIENT_GONE:
-		if (is_over(client->state_since, GONE_MAX, now))
-			client_abandon(client);
-		else
-			cancel_again(client);
-		break;
-	case CLIENT_IDLE: check_idle(client, limits, now); break;
-	case CLIENT_WAITING:
-		if (client->request && client->request->end == REQUEST_LOGIN &&
-		    is_over(client->connected_at, limits->client_login_timeout, now))
-			fail_waiting(client);
-		else if (client->request &&
-			 is_over(client->request->waiting_since, limits->query_wait_timeout, now))
-			fail_waiting(client);
-		break;
-	case CLIENT_ACTIVE:
-		channels_tick(client, now);
-		if (is_setup_slow(client, now))
-			relay_server_lost(client, "it did not take the settings in time");
-		else if (client->request && client->replication == REPLICATION_NONE &&
-			 is_over(client->request->sent_at, limits->query_timeout, now))
-			end_overdue(client);
-		break;
-	case CLIENT_WELCOMING:
-		if (is_over(client->connected_at, limits->client_login_timeout, now))
-			client_close(client, CLOSE_TIMEOUT, "57P03",
-				     "pointsman: no server in time to log in "
-				     "(client_login_timeout)");
-		break;
-	default: UNREACHABLE();
-	}
-}
-
-void client_tick(struct session_env *env, usec now)
-{
-	LIST_EACH_SAFE (&env->clients, node)
-		check_times(LIST_ENTRY(node, struct client, node), now);
 }

@@ -82,6 +82,8 @@ static void begin_session(struct client_login *login)
 					.minor = login->minor,
 					.replication = login->replication,
 					.replication_startup = login->replication_startup };
+	const char *full;
+	char message[128];
 
 	if (!env->ops->admit_client(env->context)) {
 		login_reject(login, "53300", "max_client_conn",
@@ -92,6 +94,13 @@ static void begin_session(struct client_login *login)
 	if (!params.identity) {
 		env->ops->client_left(env->context);
 		reject(login, "53200", "pointsman: out of memory");
+		return;
+	}
+	if (!session_admit_client(params.identity, &full)) {
+		env->ops->client_left(env->context);
+		snprintf(message, sizeof(message), "pointsman: no more connections allowed (%s)",
+			 full);
+		login_reject(login, "53300", full, message);
 		return;
 	}
 	memcpy(params.host, login->host, sizeof(params.host));

@@ -35,13 +35,13 @@ void lease_settle(struct client *client)
 		return;
 	note_settings(client);
 	if ((client->is_server_behind || client->is_server_odd) && client->pin == PIN_NONE &&
-	    client->identity->database->mode != POOL_SESSION) {
+	    client->identity->rules.mode != POOL_SESSION) {
 		client->is_server_behind = client->is_server_odd = false;
 		pool_return(&client->server, POOL_RETURN_RESET);
 		return;
 	}
 	client->is_server_behind = client->is_server_odd = false;
-	if (client->pin != PIN_NONE || client->identity->database->mode == POOL_SESSION)
+	if (client->pin != PIN_NONE || client->identity->rules.mode == POOL_SESSION)
 		return;
 	client->is_unnamed_foreign = false;
 	pool_return(&client->server, POOL_RETURN_CLEAN);
@@ -61,7 +61,7 @@ void lease_end(struct client *client)
 {
 	bool leaves_state = client->pin != PIN_NONE || client->is_server_odd ||
 			    client->is_server_behind ||
-			    client->identity->database->mode == POOL_SESSION;
+			    client->identity->rules.mode == POOL_SESSION;
 
 	if (!client->server)
 		return;

@@ -37,7 +37,7 @@ static bool is_all_listening(const struct statement_facts *facts)
 bool own_statement_is(const struct client *client, const struct statement_facts *facts)
 {
 	if (is_all_listening(facts))
-		return client->identity->database->mode != POOL_SESSION &&
+		return client->identity->rules.mode != POOL_SESSION &&
 		       client->pin != PIN_LISTEN;
 	return own_effect(facts) != NULL;
 }

@@ -370,7 +370,7 @@ static void note_error(struct client *client, const struct frame *frame)
 static bool must_end(const struct client *client)
 {
 	return client->server_tail > 0 || client->pin != PIN_NONE ||
-	       client->identity->database->mode == POOL_SESSION ||
+	       client->identity->rules.mode == POOL_SESSION ||
 	       (!client->request && txn_is_open(&client->txn));
 }
 

@@ -102,7 +102,7 @@ enum stage_result stage_govern(struct request *request)
 	}
 	if (!request->needs_server)
 		return answer_here(request);
-	if (client->identity->database->mode == POOL_STATEMENT && opens_transaction(request))
+	if (client->identity->rules.mode == POOL_STATEMENT && opens_transaction(request))
 		return request_fail(request, "0A000", "statement_mode",
 				    "pointsman: transaction blocks are not allowed in statement "
 				    "pooling mode");
@@ -131,7 +131,7 @@ static size_t gather_loads(struct client *client, struct route_load *loads)
 /* Why the session keeps the server it has. */
 static enum route_reason held_reason(const struct client *client)
 {
-	if (client->identity->database->mode == POOL_SESSION)
+	if (client->identity->rules.mode == POOL_SESSION)
 		return ROUTE_SESSION_MODE;
 	if (client->pin != PIN_NONE)
 		return ROUTE_PINNED;
@@ -168,7 +168,7 @@ static void decide(struct request *request)
 		.on_no_replica = database->on_no_replica,
 		.held_node = client->server ? held_node(client) : -1,
 		.held_reason = held_reason(client),
-		.is_session_mode = database->mode == POOL_SESSION,
+		.is_session_mode = client->identity->rules.mode == POOL_SESSION,
 		.is_login = request->end == REQUEST_LOGIN,
 		.is_replication = client->replication != REPLICATION_NONE,
 		.avoid = request->avoid,

@@ -52,6 +52,73 @@ static bool replace_text(char **to, const char *from)
 	return true;
 }
 
+static struct session_rules database_rules(const struct config *config,
+					   const struct config_database *entry)
+{
+	return (struct session_rules){
+		.mode = entry->pool_mode,
+		.query_timeout = config->query_timeout,
+		.query_wait_timeout = entry->query_wait_timeout,
+		.idle_transaction_timeout = config->idle_transaction_timeout,
+		.transaction_timeout = config->transaction_timeout,
+		.client_idle_timeout = config->client_idle_timeout,
+		.max_user_client_connections = config->max_user_client_connections,
+		.pool = { .size = entry->default_pool_size,
+			  .min_size = entry->min_pool_size,
+			  .reserve = entry->reserve_pool_size,
+			  .server_lifetime = entry->server_lifetime,
+			  .max_db_connections = entry->max_db_connections,
+			  .max_user_connections = config->max_user_connections },
+	};
+}
+
+static void override_int(int *value, int wish)
+{
+	if (wish != -1)
+		*value = wish;
+}
+
+static void override_time(usec *value, usec wish)
+{
+	if (wish != -1)
+		*value = wish;
+}
+
+/* What the entry of a client's user sets goes before the database and the global options. */
+static void apply_user(struct session_rules *rules, const struct config_user *user)
+{
+	if (!user)
+		return;
+	if (user->pool_mode != -1)
+		rules->mode = (enum pool_mode)user->pool_mode;
+	override_int(&rules->max_user_client_connections, user->max_user_client_connections);
+	override_time(&rules->query_timeout, user->query_timeout);
+	override_time(&rules->query_wait_timeout, user->query_wait_timeout);
+	override_time(&rules->idle_transaction_timeout, user->idle_transaction_timeout);
+	override_time(&rules->transaction_timeout, user->transaction_timeout);
+	override_time(&rules->client_idle_timeout, user->client_idle_timeout);
+}
+
+/* The same of the user who logs in to servers, for the pool that is his. */
+static void apply_server_user(struct pool_settings *pool, const struct config_user *user)
+{
+	if (!user)
+		return;
+	override_int(&pool->size, user->pool_size);
+	override_int(&pool->reserve, user->reserve_pool_size);
+	override_int(&pool->max_user_connections, user->max_user_connections);
+}
+
+static void op_rules(void *context, const struct session_database *database, const char *user,
+		     const char *server_user, struct session_rules *out)
+{
+	const struct config *config = ((struct worker *)context)->snapshot->config;
+
+	*out = database->rules;
+	apply_user(out, config_user_find(config, user));
+	apply_server_user(&out->pool, config_user_find(config, server_user));
+}
+
 static bool configure_database(struct session_database *database, const struct config *config,
 			       const struct config_database *entry)
 {
@@ -63,16 +130,12 @@ static bool configure_database(struct session_database *database, const struct c
 	    !replace_text(&database->cluster_name, config->clusters[entry->cluster_index].name))
 		return false;
 	database->cluster = (unsigned)entry->cluster_index;
-	database->mode = entry->pool_mode;
 	database->split = entry->split;
 	database->on_no_replica = entry->on_no_replica;
 	copy_hints(&database->hints, entry);
-	database->pool =
-		(struct pool_settings){ .size = entry->default_pool_size,
-					.min_size = entry->min_pool_size,
-					.server_lifetime = entry->server_lifetime,
-					.max_db_connections = entry->max_db_connections,
-					.max_user_connections = config->max_user_connections };
+	database->rules = database_rules(config, entry);
+	atomic_store(&database->client_cap->limit, entry->max_db_client_connections);
+	database->is_auto = strcmp(entry->name, "*") == 0;
 	database->is_retired = false;
 	return true;
 }
@@ -105,11 +168,10 @@ static void configure_limits(struct worker *worker)
 	worker->env.limits = (struct session_limits){
 		.auth = config->auth.type,
 		.max_logins = share_of(worker, config->max_login_conn),
-		.query_wait_timeout = config->query_wait_timeout,
-		.query_timeout = config->query_timeout,
-		.idle_transaction_timeout = config->idle_transaction_timeout,
-		.client_idle_timeout = config->client_idle_timeout,
+		.query_wait_notify = config->query_wait_notify,
 		.client_login_timeout = config->client_login_timeout,
+		.autodb_idle_timeout = config->autodb_idle_timeout,
+		.server_fast_close = config->server_fast_close,
 		.client_buffer = config->client_buffer,
 		.strict_hints = config->strict_hints,
 		.log_connections = config->log.connections,
@@ -121,11 +183,14 @@ static void configure_limits(struct worker *worker)
 	pool->server_connect_timeout = config->server_connect_timeout;
 	pool->server_login_retry = config->server_login_retry;
 	pool->server_check_delay = config->server_check_delay;
+	pool->reserve_pool_timeout = config->reserve_pool_timeout;
+	pool->server_round_robin = config->server_round_robin;
 	pool->cancel_wait_timeout = config->cancel_wait_timeout;
 	pool->max_prepared_statements = config->max_prepared_statements;
 	pool->server_protocol_minor = (uint8_t)protocol_version_minor(config->server_protocol);
 	pool->tcp = tcp_options(config);
 	pool->tls = worker->snapshot->tls.servers;
+	snprintf(pool->check_query, sizeof(pool->check_query), "%s", config->server_check_query);
 	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
 }
 
@@ -204,7 +269,7 @@ static void take_snapshot(struct worker *worker, struct snapshot *snapshot,
 	configure_limits(worker);
 	configure_databases(worker);
 	pools_retire_all(worker->env.pools);
-	worker->env.topology_shape++; /* sessions look their pools up anew */
+	session_env_reconfigured(&worker->env);
 	pools_check_addresses(worker->env.pools);
 	if (is_tls_changed)
 		replace_servers(worker);
@@ -228,8 +293,9 @@ static struct session_database *find_database(const struct worker *worker, const
 	return NULL;
 }
 
-static void free_database(struct session_database *database)
+static void free_database(struct worker *worker, struct session_database *database)
 {
+	pool_client_cap_put(worker->env.registry, &database->client_cap);
 	free(database->name);
 	free(database->cluster_name);
 	free(database->dbname);
@@ -245,11 +311,13 @@ static struct session_database *make_database(struct worker *worker, const char 
 
 	if (!database)
 		return NULL;
-	if (!replace_text(&database->name, name) ||
+	database->client_cap = pool_client_cap_get(worker->env.registry, POOL_CAP_DATABASE, name);
+	if (!database->client_cap || !replace_text(&database->name, name) ||
 	    !configure_database(database, worker->snapshot->config, entry)) {
-		free_database(database);
+		free_database(worker, database);
 		return NULL;
 	}
+	database->is_paused = worker->env.is_paused;
 	list_push_back(&worker->env.databases, &database->node);
 	return database;
 }
@@ -453,6 +521,7 @@ static bool op_listen(void *context, const struct channel_order *order)
 
 static const struct session_ops session_ops = {
 	.database = op_database,
+	.rules = op_rules,
 	.secret = op_secret,
 	.is_known_user = op_is_known_user,
 	.admit_client = op_admit_client,
@@ -577,11 +646,56 @@ static void drain(struct worker *worker)
 		report_idle(worker);
 }
 
+/* Of the configuration, with a user for its servers and a minimum of them: needs no client. */
+static void keep_pools(struct worker *worker)
+{
+	const struct config *config = worker->snapshot->config;
+
+	for (size_t i = 0; i < config->n_databases; i++) {
+		const struct config_database *entry = &config->databases[i];
+		struct session_database *database;
+
+		if (!entry->user || entry->min_pool_size == 0 || strcmp(entry->name, "*") == 0)
+			continue;
+		database = op_database(worker, entry->name);
+		if (database)
+			session_keep_pools(&worker->env, database);
+	}
+}
+
+/* What nobody need remember: it can be made again, and has no state that was ordered. */
+static bool is_forgettable(const struct session_database *database)
+{
+	return (database->is_auto || database->is_retired) && database->identities == 0 &&
+	       !database->is_paused && !database->is_disabled;
+}
+
+/* autodb_idle_timeout. Its identities have gone before it, each after as long a time. */
+static void forget_databases(struct worker *worker)
+{
+	usec limit = worker->env.limits.autodb_idle_timeout;
+	usec now = clock_now();
+
+	LIST_EACH_SAFE (&worker->env.databases, node) {
+		struct session_database *database =
+			LIST_ENTRY(node, struct session_database, node);
+
+		if (!is_forgettable(database) || limit <= 0) {
+			database->idle_since = now;
+		} else if (now - database->idle_since >= limit) {
+			list_remove(&worker->env.databases, &database->node);
+			free_database(worker, database);
+		}
+	}
+}
+
 void worker_tick_now(struct worker *worker)
 {
 	conn_check_paused();
 	pools_tick(worker->env.pools);
 	session_env_tick(&worker->env);
+	keep_pools(worker);
+	forget_databases(worker);
 	if (worker->is_draining)
 		drain(worker);
 }
@@ -775,7 +889,7 @@ void worker_destroy(struct worker **worker_pointer)
 	loop_destroy(&worker->loop);
 	while (worker->env.databases.head.next &&
 	       (node = list_pop_front(&worker->env.databases)) != NULL)
-		free_database(LIST_ENTRY(node, struct session_database, node));
+		free_database(worker, LIST_ENTRY(node, struct session_database, node));
 	snapshot_unref(&worker->snapshot);
 	free(worker);
 }

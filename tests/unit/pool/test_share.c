@@ -140,12 +140,12 @@ START_TEST(caps_span_pools)
 	atomic_store(&a->user_cap->limit, 3);
 	atomic_store(&a->database_cap->limit, 0);
 	ck_assert(!pool_share_take(c));
-	ck_assert_int_eq(atomic_load(&c->database_cap->servers), 1);
+	ck_assert_int_eq(atomic_load(&c->database_cap->taken), 1);
 	ck_assert(pool_share_is_asked_for_one(a));
 	pool_share_give_back(a);
 	pool_share_give_back(a);
 	pool_share_give_back(c);
-	ck_assert_int_eq(atomic_load(&a->user_cap->servers), 0);
+	ck_assert_int_eq(atomic_load(&a->user_cap->taken), 0);
 	pool_share_put(registry, &a);
 	pool_share_put(registry, &b);
 	pool_share_put(registry, &c);
@@ -184,8 +184,8 @@ START_TEST(threads_never_take_more_than_there_is)
 	ck_assert_int_le(atomic_load(&most), 2);
 	ck_assert_int_gt(atomic_load(&most), 0);
 	ck_assert_int_eq(atomic_load(&share->servers), 0);
-	ck_assert_int_eq(atomic_load(&share->user_cap->servers), 0);
-	ck_assert_int_eq(atomic_load(&share->database_cap->servers), 0);
+	ck_assert_int_eq(atomic_load(&share->user_cap->taken), 0);
+	ck_assert_int_eq(atomic_load(&share->database_cap->taken), 0);
 	pool_share_put(registry, &share);
 }
 END_TEST
