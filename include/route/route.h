@@ -62,6 +62,13 @@ enum route_no_replica {
 	ROUTE_NO_REPLICA_ERROR
 };
 
+/* The transaction that the request begins, where no server is held: its node is chosen with it. */
+enum route_begin {
+	ROUTE_BEGIN_NONE,
+	ROUTE_BEGIN_READ_WRITE,
+	ROUTE_BEGIN_READ_ONLY, /* ... and neither serializable nor to leave state in its server */
+};
+
 /* What a node has to do already, over all workers. */
 struct route_load {
 	uint32_t in_flight;
@@ -74,6 +81,7 @@ struct route_facts {
 	const struct route_load *loads; /* one for each node; NULL: all idle */
 	const struct verdict *verdict; /* the worst of the request's statements; not looked at for
 					  held nodes, logins, replication and session mode */
+	enum route_begin begin;
 	const struct hints *hints;     /* merged over all sources; NULL: none */
 	enum route_split split;
 	enum route_no_replica on_no_replica;

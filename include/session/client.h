@@ -83,6 +83,7 @@ struct client {
 	bool is_batch_open;   /* extended messages were sent, and no Sync after them */
 	bool is_batch_failed; /* ... and an error came: the server ignores all until a Sync */
 	bool is_copying_in;   /* the server takes CopyData */
+	bool is_begin_refused; /* a deferred BEGIN failed: to the client its transaction has */
 	bool wants_reports; /* ... and the client was told so: what sets them again is reported to
 			       it */
 	bool is_server_odd; /* what was run on it may have left state that is not tracked */
@@ -235,6 +236,11 @@ struct collect_extent {
 enum collect_result collect_request(const uint8_t *data, size_t length, size_t limit,
 				    struct collect_extent *extent_out);
 
+/* --- what texts say (src/session/stage_classify.c) --- */
+
+/* Does this statement (SET x TO v, or set_config('x', 'v', ...)) set the boolean x to true? */
+bool statement_sets_to_true(const char *statement, const char *name);
+
 /*
  * --- statements that we answer ourselves: SET and SHOW pointsman.*, LISTEN and UNLISTEN
  * (src/session/own_statement.c) ---
@@ -253,8 +259,8 @@ bool own_statement_is_alone(const struct statement_facts *facts);
 void own_statement_describe(const struct statement_facts *facts, struct bytes *out);
 
 /* Does it, and appends what answers Execute (or, `with_description`, a Query but for its
- * ReadyForQuery). */
-void own_statement_execute(struct client *client, const struct statement_facts *facts,
+ * ReadyForQuery). false: that is an error. */
+bool own_statement_execute(struct client *client, const struct statement_facts *facts,
 			   bool with_description, struct bytes *out);
 
 /* --- giving the server back (src/session/lease.c) --- */

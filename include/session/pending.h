@@ -49,6 +49,7 @@ struct pending_entry {
 	 */
 	struct statement *statement;
 	uint64_t name_hash;
+	bool is_begin;      /* of a BEGIN that we had answered */
 	bool is_named;      /* PARSE: the server is to have it under our name for it, not as "" */
 	uint64_t closed_id; /* CLOSE of ours: what the server holds until then; else 0 */
 	/* QUERY, EXECUTE: whose effects follow its completion; kept by the request or the

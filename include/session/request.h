@@ -135,8 +135,8 @@ void request_take(struct request *request);
 /*
  * Answers a request of which nothing was sent with an error of ours (its DETAIL has the reason,
  * one word), as PostgreSQL would: for a Query, error and ReadyForQuery; for extended messages the
- * error, nothing until the Sync, then ReadyForQuery. Not for use inside a transaction (there a
- * message is refused by OP_REFUSE, so that the server's transaction fails too). A login that
+ * error, nothing until the Sync, then ReadyForQuery. Not for use inside a transaction that a
+ * server has (there a message is refused by OP_REFUSE, so that the server's fails too). A login that
  * fails ends the session. Returns what the stage is to return.
  */
 enum stage_result request_fail(struct request *request, const char *sqlstate, const char *reason,

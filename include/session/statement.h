@@ -69,6 +69,15 @@ struct statement *statement_find(struct statement_cache *cache, const uint8_t *b
 struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
 				const struct judgement *judgement);
 
+/*
+ * A server has accepted its Parse, or has refused it; and may its Parse be answered without one?
+ * What is known of a text is known on all workers. (It may be known of another database: then the
+ * error comes with the first use.)
+ */
+void statement_prove(struct statement *statement);
+void statement_disprove(struct statement *statement);
+bool statement_is_proved(struct statement *statement);
+
 struct statement *statement_ref(struct statement *statement);
 void statement_unref(struct statement **statement);
 

@@ -16,9 +16,21 @@
  * and by an error in an implicit transaction. The same for `SET pointsman.*`. Fed with the
  * effects of completed commands and with the status of each ReadyForQuery. The same for what it
  * listens to, where LISTEN is answered by us (session/channels.h).
+ *
+ * Also the BEGIN that no server has seen yet (session/begin.c): the client has been told that its
+ * transaction is open, and the server will be told with the first statement.
  */
 
 struct txn_savepoint;
+
+/* A BEGIN that was answered by us. One allocation. */
+struct txn_begin {
+	unsigned flags;     /* EFFECT_READ_ONLY ...: its modes */
+	bool is_sent;       /* to a server, whose answer is not there yet */
+	bool has_failed;    /* an error of ours since: the server's transaction is to fail, too */
+	struct hints hints; /* of its comments: they choose where the transaction runs */
+	char text[];        /* what the server is to be sent */
+};
 
 struct txn {
 	uint8_t status;  /* of the last ReadyForQuery sent to the client */
@@ -35,6 +47,7 @@ struct txn {
 	struct settings *channels;
 	struct settings *channels_committed;
 	struct txn_savepoint *savepoints; /* the innermost first */
+	struct txn_begin *begin;          /* NULL: no BEGIN is owed to a server */
 };
 
 /* `startup`: a reference is taken. */
@@ -66,6 +79,21 @@ void txn_note_ready(struct txn *txn, uint8_t status, usec now);
  */
 bool txn_note_date_style(struct txn *txn, const char *reported);
 
+/*
+ * A BEGIN (an EFFECT_BEGIN) is answered without a server: the transaction is open, and owed to
+ * one. `hints`: of its comments; copied; NULL: none. false without memory: nothing has changed.
+ */
+bool txn_defer(struct txn *txn, const struct effect *begin, const struct hints *hints, usec now);
+
+/* Ends a deferred transaction, by a COMMIT or ROLLBACK that no server sees. Returns its tag. */
+const char *txn_end_deferred(struct txn *txn, const struct effect *end, usec now);
+
+/* An error of ours went to the client while the transaction is deferred: it has failed. */
+void txn_fail_deferred(struct txn *txn);
+
+/* The server has refused the BEGIN, and skipped what came with it: deferred again, and failed. */
+void txn_begin_refused(struct txn *txn);
+
 /* SET [LOCAL] pointsman.name = value, or RESET (value NULL). false: `why` says what is wrong. */
 bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,
 		  size_t why_size);
@@ -80,6 +108,12 @@ void txn_merge_hints(const struct txn *txn, struct hints *hints);
 static inline bool txn_is_open(const struct txn *txn)
 {
 	return txn->status != 'I';
+}
+
+/* Open for the client, but no server knows of it. */
+static inline bool txn_is_deferred(const struct txn *txn)
+{
+	return txn->begin && !txn->begin->is_sent;
 }
 
 #endif

@@ -74,9 +74,29 @@ static bool begins_read_only(const struct verdict *verdict)
 	return verdict->is_explicit_read_only;
 }
 
-static bool may_leave_primary(const struct verdict *verdict)
+/*
+ * May the first statement of a read-only transaction run where the others will? What a standby
+ * refuses and a read-only transaction on the primary does not (a temporary table, say) is none of
+ * these.
+ */
+static bool may_begin_on_replica(const struct verdict *verdict)
 {
-	return verdict->kind == VERDICT_READ || begins_read_only(verdict);
+	return verdict->kind == VERDICT_READ || verdict->kind == VERDICT_TXN ||
+	       verdict->kind == VERDICT_SESSION;
+}
+
+static bool is_read_only_begin(const struct route_facts *f)
+{
+	return f->begin == ROUTE_BEGIN_READ_ONLY
+		       ? may_begin_on_replica(f->verdict)
+		       : f->begin == ROUTE_BEGIN_NONE && begins_read_only(f->verdict);
+}
+
+static bool may_leave_primary(const struct route_facts *f)
+{
+	if (f->begin == ROUTE_BEGIN_NONE && f->verdict->kind == VERDICT_READ)
+		return true;
+	return is_read_only_begin(f);
 }
 
 /* Does the database's `split` keep this request on the primary? */
@@ -336,11 +356,14 @@ static struct route_decision for_session(const struct route_facts *f, enum route
 	return to_primary(f, reason);
 }
 
+/* The statement may not leave the primary, or the transaction that begins with it. */
 static struct route_decision overruled(const struct route_facts *f)
 {
-	struct route_decision decision = to_primary(f, reason_of_verdict(f->verdict));
+	bool is_read = f->verdict->kind == VERDICT_READ;
+	struct route_decision decision = to_primary(f, is_read ? ROUTE_VERDICT_TRANSACTION
+							       : reason_of_verdict(f->verdict));
 
-	decision.hint_overruled = wants_replica(f);
+	decision.hint_overruled = wants_replica(f) && f->begin == ROUTE_BEGIN_NONE;
 	return decision;
 }
 
@@ -364,7 +387,7 @@ struct route_decision route_decide(const struct route_facts *f)
 
 	/* 4. What is not proved read-only goes to the primary, whatever it asks for. */
 	ASSERT(f->verdict != NULL);
-	if (!may_leave_primary(f->verdict))
+	if (!may_leave_primary(f))
 		return overruled(f);
 
 	/* 5. The request asks for the primary. */
@@ -375,8 +398,8 @@ struct route_decision route_decide(const struct route_facts *f)
 	if (is_split_off(f))
 		return to_primary(f, ROUTE_SPLIT_OFF);
 
-	/* 7. BEGIN READ ONLY: the transaction stays where it begins. */
-	if (begins_read_only(f->verdict))
+	/* 7. A read-only transaction stays where it begins. */
+	if (is_read_only_begin(f))
 		return to_replica(f, ROUTE_TRANSACTION_READ_ONLY);
 
 	/* 8. The request says how stale an answer may be. */

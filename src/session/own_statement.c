@@ -135,7 +135,7 @@ static const char *show(const struct client *client, const char *name, char *out
 	return show_hint(&hints, name, out, size);
 }
 
-static void execute_show(struct client *client, const struct statement_facts *facts,
+static bool execute_show(struct client *client, const struct statement_facts *facts,
 			 bool with_description, struct bytes *out)
 {
 	const struct effect *effect = own_effect(facts);
@@ -148,12 +148,13 @@ static void execute_show(struct client *client, const struct statement_facts *fa
 			 "pointsman: unrecognized configuration parameter \"pointsman.%s\"",
 			 effect->name);
 		build_error(out, "ERROR", "42704", message, NULL, NULL);
-		return;
+		return false;
 	}
 	if (with_description)
 		own_statement_describe(facts, out);
 	build_data_row(out, &value, 1);
 	build_command_complete(out, "SHOW");
+	return true;
 }
 
 /* SET LOCAL in no transaction ends before anything could see it. */
@@ -179,22 +180,23 @@ static bool set(struct client *client, const struct effect *effect, struct bytes
 	return true;
 }
 
-static void execute_set(struct client *client, const struct effect *effect, struct bytes *out)
+static bool execute_set(struct client *client, const struct effect *effect, struct bytes *out)
 {
 	char why[160] = "";
 	char message[256];
 
 	if (set(client, effect, out, why, sizeof(why))) {
 		build_command_complete(out, effect->value ? "SET" : "RESET");
-		return;
+		return true;
 	}
 	snprintf(message, sizeof(message), "pointsman: invalid value for \"pointsman.%s\": %s",
 		 effect->name, why);
 	build_error(out, "ERROR", "22023", message, NULL, NULL);
+	return false;
 }
 
 /* Who is to hear it has been seen to before (channels_subscribe()). */
-static void execute_listening(struct client *client, const struct statement_facts *facts,
+static bool execute_listening(struct client *client, const struct statement_facts *facts,
 			      struct bytes *out)
 {
 	for (size_t i = 0; i < facts->n_effects; i++) {
@@ -206,21 +208,21 @@ static void execute_listening(struct client *client, const struct statement_fact
 		if (!(is_listen ? txn_listen : txn_unlisten)(&client->txn, effect->name)) {
 			build_error(out, "ERROR", "53200", "pointsman: out of memory",
 				    "reason: no_memory", NULL);
-			return;
+			return false;
 		}
 		build_command_complete(out, is_listen ? "LISTEN" : "UNLISTEN");
 	}
+	return true;
 }
 
-void own_statement_execute(struct client *client, const struct statement_facts *facts,
+bool own_statement_execute(struct client *client, const struct statement_facts *facts,
 			   bool with_description, struct bytes *out)
 {
 	const struct effect *effect = own_effect(facts);
 
 	if (!effect)
-		execute_listening(client, facts, out);
-	else if (effect->kind == EFFECT_SHOW_HINT)
-		execute_show(client, facts, with_description, out);
-	else
-		execute_set(client, effect, out);
+		return execute_listening(client, facts, out);
+	return effect->kind == EFFECT_SHOW_HINT
+		       ? execute_show(client, facts, with_description, out)
+		       : execute_set(client, effect, out);
 }

@@ -109,7 +109,7 @@ static enum reply_fate take_parse_complete(struct incoming *in, size_t message_e
 	if (!first || first->kind != PENDING_PARSE)
 		return REPLY_BROKEN;
 	if (first->statement)
-		first->statement->is_proved = true;
+		statement_prove(first->statement);
 	return answered(in, message_end);
 }
 
@@ -283,7 +283,7 @@ static void undo_parse(struct client *client, const struct pending_entry *entry)
 
 	if (!statement)
 		return;
-	statement->is_proved = statement->facts->kind == VERDICT_TXN;
+	statement_disprove(statement);
 	if (entry->kind == PENDING_PARSE && entry->is_named)
 		server_drop_statement(server, statement->id);
 	else if (entry->kind == PENDING_PARSE && server->unnamed_statement == statement->id)
@@ -413,12 +413,44 @@ static bool tell_overdue(struct incoming *in, const struct frame *frame)
 	return true;
 }
 
+/* Is it the statement that makes a server's transaction fail as the client's has already? */
+static bool is_failed_on_purpose(const struct pending_entry *first)
+{
+	return first && first->is_begin && first->kind == PENDING_QUERY;
+}
+
+/*
+ * A BEGIN of which the client believes that it was carried out has failed (a cancel request may
+ * have hit it): the server has skipped what came with it, and waits for a Sync, which is ours to
+ * send where the client sends none. false: it cannot be sent.
+ */
+static bool end_refused_begin(struct client *client)
+{
+	struct bytes *out = conn_out(client->server->conn);
+
+	txn_begin_refused(&client->txn);
+	client->is_begin_refused = true;
+	if (!client->request || (client->request->end != REQUEST_QUERY &&
+				 client->request->end != REQUEST_FUNCTION_CALL))
+		return true;
+	if (client->client_tail > 0 && !client->is_tail_dropped)
+		return false;
+	build_empty(out, MSG_F_SYNC);
+	conn_flush(client->server->conn);
+	client->is_batch_open = false;
+	client->is_batch_failed = false;
+	return pending_add(&client->pending, PENDING_SYNC, PENDING_FORWARD) != NULL;
+}
+
 static enum reply_fate take_error(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
 	struct pending_entry *first = pending_first(&client->pending);
 	enum reply_fate fate = REPLY_PASS;
+	bool is_begin = first && first->is_begin;
 
+	if (is_failed_on_purpose(first))
+		return REPLY_SWALLOW;
 	note_error(client, frame);
 	if (!first) /* why the server is about to close */
 		return REPLY_PASS;
@@ -434,10 +466,25 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 	if (first->kind != PENDING_QUERY && first->kind != PENDING_FUNCTION_CALL &&
 	    first->kind != PENDING_SYNC)
 		skip_to_sync(client);
+	if (is_begin && !end_refused_begin(client))
+		return REPLY_BROKEN;
 	return fate;
 }
 
 /* --- the rest --- */
+
+/* The server is idle; to the client the transaction has failed, and waits for its ROLLBACK. */
+static enum reply_fate take_refused_ready(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+
+	client->is_begin_refused = false;
+	queue_replies(in);
+	if (client->conn)
+		build_ready(conn_out(client->conn), TXN_FAILED);
+	pending_first(&client->pending)->action = PENDING_SWALLOW;
+	return answered(in, in->at + frame_size(frame));
+}
 
 static enum reply_fate take_ready(struct incoming *in, const struct frame *frame)
 {
@@ -458,6 +505,8 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 	client->is_copying_in = false;
 	if (status == TXN_IDLE)
 		client_forget_portals(client);
+	if (client->is_begin_refused)
+		return take_refused_ready(in, frame);
 	txn_note_ready(&client->txn, status, clock_now());
 	if (status == TXN_IDLE && client->txn.settings != client->server->settings &&
 	    !txn_note_date_style(&client->txn, server_reported(client->server, "DateStyle")))
@@ -722,6 +771,7 @@ static void forget_transaction(struct client *client)
 	pending_clear(&client->pending);
 	client->is_batch_open = false;
 	client->is_copying_in = false;
+	client->is_begin_refused = false;
 	client->is_tail_dropped = true;
 	client->server_tail = 0;
 	txn_note_error(&client->txn);

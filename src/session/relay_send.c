@@ -264,6 +264,47 @@ static bool send_refused(struct outgoing *out, struct op *op)
 	return true;
 }
 
+static bool note_begin(struct client *client, enum pending_kind kind)
+{
+	struct pending_entry *entry = pending_add(&client->pending, kind, PENDING_SWALLOW);
+
+	if (entry)
+		entry->is_begin = true;
+	return entry != NULL;
+}
+
+/*
+ * The BEGIN that the client was told has been carried out (session/begin.c). In the extended
+ * protocol, and without a Sync: should it fail, the server skips what comes behind it, so that
+ * nothing of the transaction is ever carried out outside of it.
+ */
+static bool send_begin(struct outgoing *out)
+{
+	struct client *client = out->client;
+	struct txn_begin *begin = client->txn.begin;
+	struct bytes *to = conn_out(out->server->conn);
+	size_t mark;
+
+	build_parse(to, "", begin->text, strlen(begin->text), NULL, 0);
+	mark = build_begin(to, MSG_F_BIND);
+	build_raw(to, "\0\0\0\0\0\0\0", 8); /* no names, formats, parameters */
+	build_end(to, mark);
+	mark = build_begin(to, MSG_F_EXECUTE);
+	build_string(to, "");
+	build_u32(to, 0);
+	build_end(to, mark);
+	out->server->unnamed_statement = 0;
+	begin->is_sent = true;
+	if (!note_begin(client, PENDING_PARSE) || !note_begin(client, PENDING_BIND) ||
+	    !note_begin(client, PENDING_EXECUTE))
+		return false;
+	if (!begin->has_failed)
+		return true;
+	/* To the client it has failed since, and so it must on the server. */
+	build_query(to, unparsable, strlen(unparsable));
+	return note_begin(client, PENDING_QUERY);
+}
+
 /* A Query ends an open batch, and the unnamed statement of both sides. */
 static bool send_query(struct outgoing *out, const struct op *op)
 {
@@ -329,6 +370,8 @@ static bool send_request(struct request *request)
 	client->is_server_odd |= request->may_leave_state;
 	request->is_sent = true;
 	request->sent_at = clock_now();
+	if (txn_is_deferred(&client->txn) && !client->is_begin_refused && !send_begin(&out))
+		return false;
 	for (size_t i = 0; i < request->n_ops; i++) {
 		if (!send_op(&out, &request->ops[i]))
 			return false;

@@ -200,6 +200,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 	ASSERT(!request->is_sent);
 	request->has_error = true;
 	txn_note_error(&client->txn);
+	txn_fail_deferred(&client->txn);
 	if (client->conn) {
 		forget_names(request);
 		snprintf(detail, sizeof(detail), "reason: %s", reason);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/panic.h"
+#include "session/begin.h"
 #include "session/client.h"
 #include "wire/build.h"
 #include "wire/cursor.h"
@@ -94,6 +95,14 @@ static bool refuse_strict_hint(struct request *request, struct op *op)
 	return refuse(op, "22023", message);
 }
 
+/* What a server says to all but the end of a transaction that has failed. */
+static bool refuse_failed(struct op *op)
+{
+	return refuse(op, "25P02",
+		      "current transaction is aborted, commands ignored until end of "
+		      "transaction block");
+}
+
 /* --- Query --- */
 
 static bool is_own_name(const char *name)
@@ -153,6 +162,8 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 		return refuse_strict_hint(request, op);
 	if (!own_statement_is(request->client, op->facts))
 		return classify_deallocate(request, op);
+	if (request->client->txn.status == TXN_FAILED)
+		return refuse_failed(op);
 	/* Behind what is not answered yet its answer would overtake theirs. */
 	if (request->n_ops > 1 || request->client->is_batch_open ||
 	    !pending_is_empty(&request->client->pending) || !own_statement_is_alone(op->facts))
@@ -237,12 +248,16 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 	op->statement = statement_of(request, body, length);
 	if (!op->statement && client->env->limits.strict_hints && request->bad_hint[0])
 		return refuse_strict_hint(request, op);
+	if (op->statement && own_statement_is(client, op->statement->facts) &&
+	    client->txn.status == TXN_FAILED)
+		return refuse_failed(op);
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
 	if (own_statement_is(client, op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	note_facts(request, op->statement->facts);
-	if (name[0] && op->statement->is_proved && !client->server)
+	if (name[0] && !client->server && client->txn.status != TXN_FAILED &&
+	    statement_is_proved(op->statement))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	op->action = name[0] ? OP_REWRITE : OP_FORWARD;
 	return true;
@@ -306,7 +321,8 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 	    !remember_portal(client, portal, op->statement))
 		return false;
 	if (op->statement && own_statement_is(client, op->statement->facts))
-		return answer_empty(op, MSG_B_BIND_COMPLETE);
+		return client->txn.status == TXN_FAILED ? refuse_failed(op)
+							: answer_empty(op, MSG_B_BIND_COMPLETE);
 	return true;
 }
 
@@ -368,10 +384,12 @@ static bool classify_execute(struct request *request, struct op *op, struct curs
 	op->statement = statement_ref(statement);
 	if (!own_statement_is(request->client, statement->facts))
 		return true;
+	if (request->client->txn.status == TXN_FAILED)
+		return refuse_failed(op);
 	out = answer(op, OP_ANSWER);
 	request->has_listen |= own_statement_has_listen(statement->facts);
-	if (out)
-		own_statement_execute(request->client, statement->facts, false, out);
+	if (out && !own_statement_execute(request->client, statement->facts, false, out))
+		op->action = OP_REFUSE;
 	return out && !out->failed;
 }
 
@@ -469,8 +487,7 @@ static bool classify_all(struct request *request)
 	return true;
 }
 
-/* Does this statement (SET x TO v, or set_config('x', 'v', ...)) set the boolean x to true? */
-static bool sets_to_true(const char *statement, const char *name)
+bool statement_sets_to_true(const char *statement, const char *name)
 {
 	const char *at = strcasestr(statement, name);
 
@@ -504,7 +521,7 @@ static bool is_readable(const struct client *client)
 	const char *strings = settings_get(settings, "standard_conforming_strings");
 	const char *encoding = settings_get(settings, "client_encoding");
 
-	if (strings && !sets_to_true(strings, "standard_conforming_strings"))
+	if (strings && !statement_sets_to_true(strings, "standard_conforming_strings"))
 		return false;
 	for (size_t i = 0; encoding && i < sizeof(odd_encodings) / sizeof(odd_encodings[0]);
 	     i++) {
@@ -533,6 +550,9 @@ enum stage_result stage_classify(struct request *request)
 	    !is_readable(client)) {
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_UNREADABLE, false, false);
 		note_pin(request, PIN_UNKNOWN_STATE);
+	} else if (!begin_classify(request)) {
+		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
+		return STAGE_CLOSE;
 	}
 	if (request->end == REQUEST_PARTIAL && request->needs_server)
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);

@@ -49,7 +49,8 @@ enum stage_result stage_prepare(struct request *request)
 	/* A cancel on its way to this server was meant for the request before. */
 	if (!list_is_empty(&client->server->cancels))
 		return STAGE_WAIT;
-	if (txn_is_open(&client->txn) || client->is_batch_open ||
+	if ((txn_is_open(&client->txn) && !txn_is_deferred(&client->txn)) ||
+	    client->is_batch_open ||
 	    settings_are_equal(client->server->settings, client->txn.settings))
 		return STAGE_NEXT;
 	return send_setup(request);

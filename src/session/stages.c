@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/random.h"
+#include "session/begin.h"
 #include "session/channels.h"
 #include "session/client.h"
 #include "wire/build.h"
@@ -36,13 +37,16 @@ static bool opens_transaction(const struct request *request)
 	return request->verdict.has_transaction_control;
 }
 
-static void answer_own_query(struct request *request, const struct op *op, struct bytes *out)
+/* false: it is an error. */
+static bool answer_op(struct request *request, const struct op *op, struct bytes *out)
 {
+	if (begin_is_own(op))
+		return begin_execute(request->client, op->facts, out);
 	if (op->type == MSG_F_QUERY && own_statement_is(request->client, op->facts) &&
 	    op->action == OP_ANSWER)
-		own_statement_execute(request->client, op->facts, true, out);
-	else
-		bytes_append(out, bytes_begin(op->answer), bytes_length(op->answer));
+		return own_statement_execute(request->client, op->facts, true, out);
+	bytes_append(out, bytes_begin(op->answer), bytes_length(op->answer));
+	return op->action != OP_REFUSE;
 }
 
 /* What ends the implicit transaction of statements that no server has seen. */
@@ -68,15 +72,15 @@ static enum stage_result answer_here(struct request *request)
 			answer_ready(client);
 			continue;
 		}
-		if (client->is_batch_failed || !op->answer)
+		if (client->is_batch_failed || (!op->answer && !begin_is_own(op)))
 			continue;
-		answer_own_query(request, op, out);
-		if (op->action == OP_REFUSE)
+		if (!answer_op(request, op, out)) {
 			txn_note_error(&client->txn);
+			txn_fail_deferred(&client->txn);
+			client->is_batch_failed = op->type != MSG_F_QUERY;
+		}
 		if (op->type == MSG_F_QUERY)
 			answer_ready(client);
-		else if (op->action == OP_REFUSE)
-			client->is_batch_failed = true;
 	}
 	conn_flush(client->conn);
 	return STAGE_REPLY;
@@ -163,6 +167,7 @@ static void decide(struct request *request)
 		.cluster = client_cluster(client),
 		.loads = loads,
 		.verdict = &request->verdict,
+		.begin = begin_route(request),
 		.hints = &request->hints,
 		.split = database->split,
 		.on_no_replica = database->on_no_replica,

@@ -227,6 +227,51 @@ struct statement *statement_find(struct statement_cache *cache, const uint8_t *b
 	return statement;
 }
 
+/*
+ * Texts that a server has accepted, on any worker, by the hash of their body: each has one place,
+ * and the newest keeps it. Who only prepares must not wait for a server because another worker's
+ * clients have them all.
+ */
+#define PROVED_SLOTS 4096
+static atomic_uint_least64_t proved[PROVED_SLOTS];
+
+static uint64_t body_hash(const struct statement *statement)
+{
+	return XXH3_64bits(statement->body, statement->body_length) | 1;
+}
+
+void statement_prove(struct statement *statement)
+{
+	uint64_t hash;
+
+	if (statement->is_proved)
+		return;
+	hash = body_hash(statement);
+	statement->is_proved = true;
+	atomic_store_explicit(&proved[hash >> 8 & (PROVED_SLOTS - 1)], hash,
+			      memory_order_relaxed);
+}
+
+void statement_disprove(struct statement *statement)
+{
+	uint64_t hash = body_hash(statement);
+
+	statement->is_proved = statement->facts->kind == VERDICT_TXN;
+	atomic_compare_exchange_strong(&proved[hash >> 8 & (PROVED_SLOTS - 1)], &hash, 0);
+}
+
+bool statement_is_proved(struct statement *statement)
+{
+	uint64_t hash;
+
+	if (statement->is_proved)
+		return true;
+	hash = body_hash(statement);
+	statement->is_proved = atomic_load_explicit(&proved[hash >> 8 & (PROVED_SLOTS - 1)],
+						    memory_order_relaxed) == hash;
+	return statement->is_proved;
+}
+
 struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
 				const struct judgement *judgement)
 {

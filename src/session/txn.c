@@ -119,6 +119,12 @@ static void roll_back_to(struct txn *txn, const char *name)
 
 /* --- ends --- */
 
+static void drop_begin(struct txn *txn)
+{
+	free(txn->begin);
+	txn->begin = NULL;
+}
+
 static void end_transaction(struct txn *txn)
 {
 	drop_savepoints(txn);
@@ -278,6 +284,7 @@ void txn_destroy(struct txn *txn)
 	drop_hints(&txn->hints);
 	drop_hints(&txn->hints_committed);
 	drop_hints(&txn->hints_local);
+	free(txn->begin);
 }
 
 void txn_set_startup_hints(struct txn *txn, const struct hints *hints)
@@ -299,6 +306,8 @@ void txn_note_ready(struct txn *txn, uint8_t status, usec now)
 	bool was_open = txn_is_open(txn);
 
 	txn->status = status;
+	if (txn->begin && (status == TXN_IDLE || txn->begin->is_sent))
+		drop_begin(txn);
 	if (status != TXN_IDLE) {
 		if (!was_open)
 			txn->began_at = now;
@@ -362,6 +371,59 @@ bool txn_note_date_style(struct txn *txn, const char *reported)
 	return ok;
 }
 
+/* --- a BEGIN that no server has seen --- */
+
+bool txn_defer(struct txn *txn, const struct effect *begin, const struct hints *hints, usec now)
+{
+	size_t size = strlen(begin->value) + 1;
+	struct txn_begin *deferred = calloc(1, sizeof(*deferred) + size);
+
+	ASSERT(!txn_is_open(txn) && !txn->begin);
+	if (!deferred)
+		return false;
+	deferred->flags = begin->flags;
+	if (hints)
+		deferred->hints = *hints;
+	memcpy(deferred->text, begin->value, size);
+	txn->begin = deferred;
+	txn->has_failed = false;
+	txn_note_ready(txn, TXN_OPEN, now);
+	return true;
+}
+
+const char *txn_end_deferred(struct txn *txn, const struct effect *end, usec now)
+{
+	bool is_rollback = end->kind == EFFECT_ROLLBACK || txn->status == TXN_FAILED;
+	const char *tag = is_rollback ? "ROLLBACK" : "COMMIT";
+
+	txn_apply(txn, end, tag);
+	if (!(end->flags & EFFECT_CHAIN)) {
+		txn_note_ready(txn, TXN_IDLE, now);
+		return tag;
+	}
+	/* The next one is owed with the same modes. */
+	txn->begin->has_failed = false;
+	txn->begin->hints.set = 0;
+	txn->began_at = now;
+	txn_note_ready(txn, TXN_OPEN, now);
+	return tag;
+}
+
+void txn_fail_deferred(struct txn *txn)
+{
+	if (!txn_is_deferred(txn))
+		return;
+	txn->begin->has_failed = true;
+	txn->status = TXN_FAILED;
+	txn_note_error(txn);
+}
+
+void txn_begin_refused(struct txn *txn)
+{
+	txn->begin->is_sent = false;
+	txn_fail_deferred(txn);
+}
+
 /* --- hints --- */
 
 bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool local, char *why,
@@ -392,6 +454,8 @@ bool txn_set_hint(struct txn *txn, const char *name, const char *value, bool loc
 
 void txn_merge_hints(const struct txn *txn, struct hints *hints)
 {
+	if (txn_is_deferred(txn))
+		hint_merge(hints, &txn->begin->hints);
 	if (txn->hints_local)
 		hint_merge(hints, txn->hints_local);
 	if (txn->hints)

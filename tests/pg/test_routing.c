@@ -347,9 +347,9 @@ START_TEST(test_read_only_transaction_stays_on_one_replica)
 	const char *node;
 
 	db_exec(conn, read_only_begins[_i]);
-	ck_assert_str_eq(db_last_route(conn), "transaction_read_only");
 	node = db_node(conn);
 	ck_assert(is_replica(node));
+	ck_assert_str_eq(db_last_route(conn), "transaction_read_only");
 	for (int i = 0; i < 20; i++)
 		ck_assert_str_eq(db_node(conn), node);
 	ck_assert_str_eq(db_error(conn, "INSERT INTO routing VALUES (501)"), "25006");

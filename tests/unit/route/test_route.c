@@ -525,6 +525,46 @@ static enum answer answer_of(struct route_decision d)
 	return d.node == PRIMARY ? TO_PRIMARY : TO_REPLICA;
 }
 
+/* A transaction that begins with the request, and what it begins with. */
+static const struct {
+	enum verdict_kind kind;
+	enum route_begin begin;
+	enum answer answer;
+	enum route_reason reason;
+} first_statements[] = {
+	{ VERDICT_READ, ROUTE_BEGIN_READ_WRITE, TO_PRIMARY, ROUTE_VERDICT_TRANSACTION },
+	{ VERDICT_WRITE, ROUTE_BEGIN_READ_WRITE, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+	{ VERDICT_READ, ROUTE_BEGIN_READ_ONLY, TO_REPLICA, ROUTE_TRANSACTION_READ_ONLY },
+	{ VERDICT_TXN, ROUTE_BEGIN_READ_ONLY, TO_REPLICA, ROUTE_TRANSACTION_READ_ONLY },
+	{ VERDICT_SESSION, ROUTE_BEGIN_READ_ONLY, TO_REPLICA, ROUTE_TRANSACTION_READ_ONLY },
+	{ VERDICT_READ_TAINTED, ROUTE_BEGIN_READ_ONLY, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+	{ VERDICT_WRITE, ROUTE_BEGIN_READ_ONLY, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+	{ VERDICT_DDL, ROUTE_BEGIN_READ_ONLY, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+	{ VERDICT_COPY_IN, ROUTE_BEGIN_READ_ONLY, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+	{ VERDICT_UNKNOWN, ROUTE_BEGIN_READ_ONLY, TO_PRIMARY, ROUTE_VERDICT_WRITE },
+};
+
+START_TEST(a_transaction_goes_where_its_first_statement_may)
+{
+	struct verdict verdict = { .kind = first_statements[_i].kind,
+				   .reason = VERDICT_REASON_WRITE,
+				   .is_explicit_read_only = true };
+	struct hints hints = make_hints(HINT_R, 0, 0);
+	struct route_facts f = plain_facts();
+	struct route_decision d;
+
+	setup();
+	f.verdict = &verdict;
+	f.begin = first_statements[_i].begin;
+	f.hints = &hints;
+	d = route_decide(&f);
+	ck_assert_int_eq(answer_of(d), first_statements[_i].answer);
+	ck_assert_str_eq(route_reason_name(d.reason),
+			 route_reason_name(first_statements[_i].reason));
+	ck_assert(!d.hint_overruled);
+}
+END_TEST
+
 START_TEST(the_first_rule_that_applies)
 {
 	const struct row *row = &rows[_i];
@@ -898,6 +938,8 @@ static Suite *route_suite(void)
 	Suite *suite = suite_create("route/route");
 	TCase *tc = tcase_create("route");
 
+	tcase_add_loop_test(tc, a_transaction_goes_where_its_first_statement_may, 0,
+			    sizeof(first_statements) / sizeof(first_statements[0]));
 	tcase_add_loop_test(tc, the_first_rule_that_applies, 0, ROWS(rows));
 	tcase_add_test(tc, hints_not_set_are_none);
 	tcase_add_test(tc, stale_allowed_of_nothing);

@@ -495,6 +495,105 @@ START_TEST(random_sequences_agree_with_the_model)
 }
 END_TEST
 
+/* --- a BEGIN that no server has seen --- */
+
+static void defer(unsigned flags)
+{
+	const struct effect begin = { .kind = EFFECT_BEGIN, .flags = flags, .value = "begin" };
+	struct hints hints = { 0 };
+
+	ck_assert(hint_set(&hints, "read_hint", "primary", NULL, 0));
+	ck_assert(txn_defer(&txn, &begin, &hints, 7));
+}
+
+static const char *end(enum effect_kind kind, unsigned flags)
+{
+	const struct effect effect = { .kind = kind, .flags = flags };
+
+	return txn_end_deferred(&txn, &effect, 9);
+}
+
+START_TEST(a_deferred_transaction_is_open)
+{
+	struct hints hints = { 0 };
+
+	defer(EFFECT_READ_ONLY);
+	ck_assert(txn_is_open(&txn));
+	ck_assert(txn_is_deferred(&txn));
+	ck_assert_int_eq(txn.status, 'T');
+	ck_assert_int_eq(txn.began_at, 7);
+	ck_assert_uint_eq(txn.begin->flags, EFFECT_READ_ONLY);
+	ck_assert_str_eq(txn.begin->text, "begin");
+	txn_merge_hints(&txn, &hints);
+	ck_assert_int_eq(hints.read_hint, READ_HINT_PRIMARY);
+	/* sent, and answered by its server */
+	txn.begin->is_sent = true;
+	ck_assert(!txn_is_deferred(&txn));
+	txn_note_ready(&txn, 'T', 8);
+	ck_assert_ptr_null(txn.begin);
+	ck_assert_int_eq(txn.began_at, 7);
+}
+END_TEST
+
+START_TEST(a_deferred_transaction_ends_by_the_rules)
+{
+	char why[160];
+
+	defer(0);
+	ck_assert(txn_set_hint(&txn, "consistency", "strong", false, why, sizeof(why)));
+	ck_assert_str_eq(end(EFFECT_ROLLBACK, 0), "ROLLBACK");
+	ck_assert(!txn_is_open(&txn));
+	ck_assert_ptr_null(txn.begin);
+	ck_assert_ptr_null(txn.hints);
+	defer(0);
+	ck_assert(txn_set_hint(&txn, "consistency", "strong", false, why, sizeof(why)));
+	ck_assert_str_eq(end(EFFECT_COMMIT, 0), "COMMIT");
+	ck_assert(!txn_is_open(&txn));
+	ck_assert_ptr_nonnull(txn.hints);
+}
+END_TEST
+
+START_TEST(a_chained_transaction_is_deferred_again)
+{
+	defer(EFFECT_SERIALIZABLE);
+	txn_fail_deferred(&txn);
+	ck_assert_int_eq(txn.status, 'E');
+	ck_assert_str_eq(end(EFFECT_COMMIT, EFFECT_CHAIN), "ROLLBACK");
+	ck_assert_int_eq(txn.status, 'T');
+	ck_assert(txn_is_deferred(&txn));
+	ck_assert(!txn.begin->has_failed);
+	ck_assert_uint_eq(txn.begin->flags, EFFECT_SERIALIZABLE);
+	ck_assert_uint_eq(txn.begin->hints.set, 0);
+	ck_assert_int_eq(txn.began_at, 9);
+	ck_assert_str_eq(end(EFFECT_COMMIT, 0), "COMMIT");
+}
+END_TEST
+
+START_TEST(a_refused_begin_is_owed_again_and_has_failed)
+{
+	defer(0);
+	txn.begin->is_sent = true;
+	txn_fail_deferred(&txn); /* the server's own business */
+	ck_assert_int_eq(txn.status, 'T');
+	txn_begin_refused(&txn);
+	ck_assert_int_eq(txn.status, 'E');
+	ck_assert(txn_is_deferred(&txn));
+	ck_assert(txn.begin->has_failed);
+	ck_assert_str_eq(end(EFFECT_COMMIT, 0), "ROLLBACK");
+	ck_assert_int_eq(txn.status, 'I');
+}
+END_TEST
+
+START_TEST(without_memory_nothing_is_deferred)
+{
+	const struct effect begin = { .kind = EFFECT_BEGIN, .value = "begin" };
+
+	unit_fail_alloc(1);
+	ck_assert(!txn_defer(&txn, &begin, NULL, 1));
+	ck_assert(!txn_is_open(&txn));
+}
+END_TEST
+
 static Suite *txn_suite(void)
 {
 	Suite *suite = suite_create("session/txn");
@@ -511,6 +610,11 @@ static Suite *txn_suite(void)
 	tcase_add_test(tc, hints_go_back_to_those_of_the_start);
 	tcase_add_test(tc, bad_hints_change_nothing);
 	tcase_add_test(tc, without_memory_the_state_is_unknown);
+	tcase_add_test(tc, a_deferred_transaction_is_open);
+	tcase_add_test(tc, a_deferred_transaction_ends_by_the_rules);
+	tcase_add_test(tc, a_chained_transaction_is_deferred_again);
+	tcase_add_test(tc, a_refused_begin_is_owed_again_and_has_failed);
+	tcase_add_test(tc, without_memory_nothing_is_deferred);
 	tcase_add_loop_test(tc, random_sequences_agree_with_the_model, 0, 50);
 	suite_add_tcase(suite, tc);
 	return suite;
