@@ -146,8 +146,7 @@ START_TEST(test_command_goes_to_the_primary)
 	else
 		db_exec(conn, command->sql);
 	ck_assert_str_eq(db_last_node(conn), command->node);
-	if (strcmp(command->reason, "select_into") != 0 &&
-	    strcmp(command->reason, "session") != 0)
+	if (strcmp(command->reason, "select_into") != 0)
 		ck_assert_str_eq(db_last_route(conn), command->reason);
 	PQfinish(conn);
 }
