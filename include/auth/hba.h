@@ -65,6 +65,10 @@ const struct hba_rule *hba_find(const struct hba *hba, const struct hba_request 
 /* The address from numbers in text; false when it is none. */
 bool hba_address_parse(const char *text, struct hba_address *out);
 
+/* "192.0.2.0/24", "2001:db8::/32", or one address; false when it is none. */
+bool hba_network_parse(const char *text, struct hba_network *out);
+bool hba_network_has(const struct hba_network *network, const struct hba_address *address);
+
 /* --- for listings: rules in order, in words --- */
 
 struct hba_words {

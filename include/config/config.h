@@ -13,6 +13,7 @@
 #include "pool/mode.h"
 #include "route/route.h"
 #include "sql/hint.h"
+#include "wire/proxy_header.h"
 #include "wire/startup.h"
 
 /*
@@ -26,6 +27,7 @@ struct config_listen {
 	const char *address; /* IP address or host name; "*": all; one that begins with '/': a
 				directory for a unix socket */
 	int port;
+	enum proxy_protocol proxy_protocol; /* from the networks that are trusted */
 };
 
 struct config_node {
@@ -94,6 +96,8 @@ struct config_user {
 struct config {
 	struct config_listen *listen;
 	size_t n_listen;
+	const char **proxy_protocol_networks;
+	size_t n_proxy_protocol_networks;
 	int workers; /* as written; 0: one per core, see config_worker_count() */
 
 	struct {
@@ -211,6 +215,13 @@ struct config *config_load(const char *path, struct bytes *errors);
  */
 struct config *config_ref(struct config *config);
 void config_unref(struct config **config);
+
+/*
+ * Does a connection from this address begin with a header of the PROXY protocol, when it comes to
+ * a socket that knows it: is it in one of the networks that are trusted?
+ */
+struct sockaddr;
+bool config_trusts_proxy(const struct config *config, const struct sockaddr *address);
 
 /* The number of workers to run: `workers`, or one per core. */
 int config_worker_count(const struct config *config);

@@ -13,6 +13,7 @@
  */
 struct sockets {
 	int fds[SOCKETS_MAX];
+	enum proxy_protocol proxy_protocols[SOCKETS_MAX]; /* what comes first on them */
 	int count;
 	int admin_fd; /* -1: no admin socket */
 };

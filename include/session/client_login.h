@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "session/env.h"
+#include "wire/proxy_header.h"
 
 /*
  * From an accepted socket to an authenticated client: SSLRequest and GSSENCRequest, cancel
@@ -13,9 +14,12 @@
 
 struct client_login;
 
-/* Takes the socket over. Without memory it is closed. */
+/*
+ * Takes the socket over. Without memory it is closed. With `proxy_protocol` the first that comes
+ * is such a header, and the client's address is the one that it gives.
+ */
 void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
-			socklen_t length);
+			socklen_t length, enum proxy_protocol proxy_protocol);
 
 /* Ends one that takes too long, and all of them at shutdown. */
 void client_login_tick(struct session_env *env, usec now);

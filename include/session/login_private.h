@@ -5,15 +5,17 @@
 #include "session/env.h"
 #include "sql/hint.h"
 #include "wire/frame.h"
+#include "wire/proxy_header.h"
 #include "wire/startup.h"
 
 /* What client_login.c and client_auth.c share with each other and with nobody else. */
 
 enum login_state {
-	LOGIN_STARTUP,    /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
-	LOGIN_PASSWORD,   /* PasswordMessage: in clear text or MD5 */
-	LOGIN_SASL_BEGIN, /* SASLInitialResponse */
-	LOGIN_SASL,       /* SASLResponse */
+	LOGIN_PROXY_HEADER, /* of a load balancer that is believed */
+	LOGIN_STARTUP,      /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
+	LOGIN_PASSWORD,     /* PasswordMessage: in clear text or MD5 */
+	LOGIN_SASL_BEGIN,   /* SASLInitialResponse */
+	LOGIN_SASL,         /* SASLResponse */
 };
 
 struct client_login {
@@ -21,7 +23,7 @@ struct client_login {
 	struct session_env *env;
 	struct conn *conn;
 	enum login_state state;
-	bool is_local; /* through a unix socket: no TLS, and none is demanded */
+	bool is_local;  /* through a unix socket: no TLS, and none is demanded */
 	bool is_direct; /* began with TLS, without asking */
 	bool had_ssl_request;
 	bool had_gss_request;
@@ -34,7 +36,8 @@ struct client_login {
 	uint8_t salt[4];
 	struct scram_server *scram;
 	usec began_at;
-	uint16_t minor; /* of protocol 3, as agreed */
+	uint16_t minor;                     /* of protocol 3, as agreed */
+	enum proxy_protocol proxy_protocol; /* of the header that comes first */
 	/* A walsender is wanted; then all settings are here, as `name`, `value`, ..., and
 	 * `startup` stays empty. */
 	enum startup_replication replication;

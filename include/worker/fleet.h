@@ -9,6 +9,7 @@
 #include "net/conn.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "wire/proxy_header.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
 
@@ -43,8 +44,12 @@ bool fleet_start(struct fleet *fleet);
 /* Ends all sessions and threads at once, then frees everything. */
 void fleet_destroy(struct fleet **fleet);
 
-/* Gives an accepted socket to the least loaded worker. */
-void fleet_accept(struct fleet *fleet, int fd, const struct sockaddr *address, socklen_t length);
+/*
+ * Gives an accepted socket to the least loaded worker. Unless `proxy_protocol` is OFF it is from
+ * somebody who is believed, and begins with such a header.
+ */
+void fleet_accept(struct fleet *fleet, int fd, const struct sockaddr *address, socklen_t length,
+		  enum proxy_protocol proxy_protocol);
 
 /* A new picture of the nodes. Takes the reference over. */
 void fleet_set_topology(struct fleet *fleet, struct topology *topology);

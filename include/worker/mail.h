@@ -16,6 +16,7 @@ struct client_mail {
 	int fd;
 	struct sockaddr_storage address;
 	socklen_t length;
+	enum proxy_protocol proxy_protocol; /* what it must begin with */
 };
 
 struct topology_mail {

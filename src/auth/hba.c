@@ -82,7 +82,7 @@ static void make_mask(uint8_t family, unsigned bits, struct hba_address *out)
 		out->bytes[i / 8] |= (uint8_t)(0x80 >> i % 8);
 }
 
-static bool is_in_network(const struct hba_address *address, const struct hba_network *network)
+bool hba_network_has(const struct hba_network *network, const struct hba_address *address)
 {
 	if (address->family == 0 || address->family != network->address.family)
 		return false;
@@ -101,7 +101,7 @@ static bool is_own(const struct hba *hba, const struct hba_address *address, boo
 		if (!whole_network)
 			make_mask(network.address.family, bits_of(network.address.family),
 				  &network.mask);
-		if (is_in_network(address, &network))
+		if (hba_network_has(&network, address))
 			return true;
 	}
 	return false;
@@ -262,6 +262,23 @@ static bool parse_bits(const char *text, uint8_t family, unsigned *out)
 	bits = strtoul(text, &end, 10);
 	*out = (unsigned)bits;
 	return *end == '\0' && bits <= bits_of(family);
+}
+
+bool hba_network_parse(const char *text, struct hba_network *out)
+{
+	const char *slash = strchr(text, '/');
+	char address[64];
+	unsigned bits;
+
+	snprintf(address, sizeof(address), "%.*s",
+		 slash ? (int)(slash - text) : (int)strlen(text), text);
+	if (!hba_address_parse(address, &out->address))
+		return false;
+	bits = bits_of(out->address.family);
+	if (slash && !parse_bits(slash + 1, out->address.family, &bits))
+		return false;
+	make_mask(out->address.family, bits, &out->mask);
+	return true;
 }
 
 static bool read_network(struct loader *l, const char *word)
@@ -550,7 +567,7 @@ static bool fits_connection(const struct hba *hba, const struct rule *rule,
 	case REACH_ALL: return true;
 	case REACH_SAMEHOST: return is_own(hba, address, false);
 	case REACH_SAMENET: return is_own(hba, address, true);
-	case REACH_NETWORK: return is_in_network(address, &rule->network);
+	case REACH_NETWORK: return hba_network_has(&rule->network, address);
 	}
 	UNREACHABLE();
 }

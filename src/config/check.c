@@ -3,6 +3,7 @@
  * to change. Bounds of single options are not here but in their rows of the table.
  * Runs in the control thread, and in the command line's -t and -T.
  */
+#include "auth/hba.h"
 #include "config/check.h"
 
 #include <libconfig.h>
@@ -133,6 +134,26 @@ static void check_listen(struct check *check)
 				break;
 			}
 		}
+	}
+}
+
+/* Somebody must be believed for the option to have a meaning. */
+static void check_proxy_protocol(struct check *check)
+{
+	const struct config *config = check->config;
+	struct hba_network network;
+
+	for (size_t i = 0; i < config->n_proxy_protocol_networks; i++) {
+		const char *text = config->proxy_protocol_networks[i];
+
+		if (strcmp(text, "unix") != 0 && !hba_network_parse(text, &network))
+			fault(at(check, "proxy_protocol_networks[%zu]", i),
+			      "\"%.64s\" is no address, no network and not \"unix\"", text);
+	}
+	for (size_t i = 0; i < config->n_listen && config->n_proxy_protocol_networks == 0; i++) {
+		if (config->listen[i].proxy_protocol != PROXY_PROTOCOL_OFF)
+			fault(at(check, "listen[%zu].proxy_protocol", i),
+			      "it needs proxy_protocol_networks");
 	}
 }
 
@@ -356,6 +377,7 @@ void config_check(const struct config *config, const struct config_t *tree,
 	struct check check = { config, tree, problems, "" };
 
 	check_listen(&check);
+	check_proxy_protocol(&check);
 	check_admin(&check);
 	check_auth(&check);
 	check_tls_ends(&check);

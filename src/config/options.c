@@ -67,6 +67,11 @@ static const char *no_replica_word(int value)
 	return route_no_replica_name((enum route_no_replica)value);
 }
 
+static const char *proxy_protocol_word(int value)
+{
+	return proxy_protocol_name((enum proxy_protocol)value);
+}
+
 static const char *protocol_word(int value)
 {
 	return protocol_version_name((enum protocol_version)value);
@@ -90,6 +95,8 @@ static const struct option_words consistency_words = { CONSISTENCY_STRONG + 1, c
 						       NULL, 0 };
 static const struct option_words no_replica_words = { ROUTE_NO_REPLICA_ERROR + 1, no_replica_word,
 						      NULL, 0 };
+static const struct option_words proxy_protocol_words = { PROXY_PROTOCOL_COUNT,
+							  proxy_protocol_word, NULL, 0 };
 static const struct option_words protocol_words = { PROTOCOL_VERSION_COUNT, protocol_word, NULL,
 						    0 };
 
@@ -144,6 +151,12 @@ static const struct option options[] = {
 	  .default_value = "0",
 	  .description = "A shutdown that waits for clients gives up after this; 0: it waits "
 			 "without end." },
+
+	{ ROOT_OPTION(proxy_protocol_networks), .type = OPTION_STRINGS,
+	  .count_offset = offsetof(struct config, n_proxy_protocol_networks), BOUNDS(1, 64),
+	  .default_value = "",
+	  .description = "Load balancers that are believed: addresses, networks (\"10.0.0.0/8\"), or "
+			 "\"unix\"." },
 
 	/* --- what a database may override --- */
 	{ ROOT_OPTION(pool_mode), .type = OPTION_ENUM, .words = &pool_mode_words,
@@ -359,6 +372,11 @@ static const struct option options[] = {
 	{ SECTION_LISTEN, "listen[].port", OPTION_INT, 0, AT(config_listen, port),
 	  BOUNDS(PORT_LOWEST, PORT_MAX), .default_value = "6432",
 	  .description = "Port, or the number in the name of the unix socket." },
+	{ SECTION_LISTEN, "listen[].proxy_protocol", OPTION_ENUM, 0,
+	  AT(config_listen, proxy_protocol), .words = &proxy_protocol_words,
+	  .default_value = "off",
+	  .description = "Connections from proxy_protocol_networks begin with a header of the PROXY "
+			 "protocol, of this version." },
 
 	/* --- admin --- */
 	{ SECTION_ADMIN, "admin.socket_dir", OPTION_STRING, OPTION_FIXED,

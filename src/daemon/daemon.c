@@ -22,6 +22,12 @@
 
 #define SIGNALS 5
 
+/* What is known of who comes by one of the sockets. */
+struct entrance {
+	struct daemon *daemon;
+	enum proxy_protocol proxy_protocol;
+};
+
 struct daemon {
 	struct snapshot *snapshot;
 	struct loop *loop;
@@ -34,6 +40,7 @@ struct daemon {
 	struct topology *topology; /* published before there is a fleet */
 	const struct sockets *sockets;
 	struct listener *listeners[SOCKETS_MAX];
+	struct entrance entrances[SOCKETS_MAX]; /* one for each */
 	struct listener *admin_listener;
 	struct event *signals[SIGNALS];
 	struct loop_timer *shutdown_timer;
@@ -42,9 +49,17 @@ struct daemon {
 
 /* --- accepting --- */
 
+/* Whose headers are believed may change with a reload; that there is one, is the socket's. */
 static void on_client(void *context, int fd, const struct sockaddr *address, socklen_t length)
 {
-	fleet_accept(((struct daemon *)context)->fleet, fd, address, length);
+	const struct entrance *entrance = context;
+	struct daemon *daemon = entrance->daemon;
+	enum proxy_protocol expected = entrance->proxy_protocol;
+
+	if (expected != PROXY_PROTOCOL_OFF &&
+	    !config_trusts_proxy(fleet_snapshot(daemon->fleet)->config, address))
+		expected = PROXY_PROTOCOL_OFF;
+	fleet_accept(daemon->fleet, fd, address, length, expected);
 }
 
 static void on_admin(void *context, int fd, const struct sockaddr *address, socklen_t length)
@@ -57,8 +72,10 @@ static void on_admin(void *context, int fd, const struct sockaddr *address, sock
 static bool begin_accepting(struct daemon *daemon)
 {
 	for (int i = 0; i < daemon->sockets->count; i++) {
-		daemon->listeners[i] =
-			listener_create(daemon->loop, daemon->sockets->fds[i], on_client, daemon);
+		daemon->entrances[i].daemon = daemon;
+		daemon->entrances[i].proxy_protocol = daemon->sockets->proxy_protocols[i];
+		daemon->listeners[i] = listener_create(daemon->loop, daemon->sockets->fds[i],
+						       on_client, &daemon->entrances[i]);
 		if (!daemon->listeners[i])
 			return false;
 	}

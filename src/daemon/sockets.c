@@ -31,7 +31,8 @@ static bool open_socket(struct sockets *sockets, const struct config_listen *whe
 		log_errorx(NULL, "%s", why);
 		return false;
 	}
-	sockets->count += n;
+	for (; n > 0; n--)
+		sockets->proxy_protocols[sockets->count++] = where->proxy_protocol;
 	log_info(NULL, "listening on %s port %d", where->address, where->port);
 	return true;
 }

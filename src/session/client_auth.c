@@ -162,6 +162,7 @@ void login_take_proof(struct client_login *login, const struct frame *frame)
 	case LOGIN_PASSWORD: take_password(login, frame); break;
 	case LOGIN_SASL_BEGIN: take_sasl_begin(login, frame); break;
 	case LOGIN_SASL: step_scram(login, frame->body, frame->body_length); break;
+	case LOGIN_PROXY_HEADER:
 	case LOGIN_STARTUP: UNREACHABLE();
 	}
 }

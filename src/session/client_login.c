@@ -5,6 +5,7 @@
  */
 #include "session/client_login.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -471,12 +472,46 @@ static size_t take_message(struct client_login *login, const uint8_t *data, size
 	return frame_size(&frame);
 }
 
+/* What the load balancer says takes the place of its own address, everywhere. */
+static void take_address(struct client_login *login, const struct proxy_header *header)
+{
+	if (header->family == 0)
+		return;
+	inet_ntop(header->family == 4 ? AF_INET : AF_INET6, header->address, login->host,
+		  sizeof(login->host));
+	login->port = header->port;
+	login->is_local = false;
+}
+
+/* Nothing can be said to who does not begin with what was agreed on: he speaks another language.
+ */
+static size_t take_proxy_header(struct client_login *login, const uint8_t *data, size_t length)
+{
+	struct log_ctx ctx = { .kind = "login" };
+	struct proxy_header header;
+
+	switch (proxy_header_parse(data, length, login->proxy_protocol, &header)) {
+	case PROXY_HEADER_NEED_MORE: return 0;
+	case PROXY_HEADER_BAD:
+		log_info(&ctx, "connection from %s refused: no header of the PROXY protocol (%s)",
+			 login->host, proxy_protocol_name(login->proxy_protocol));
+		drop(login);
+		return length;
+	case PROXY_HEADER_OK: break;
+	}
+	take_address(login, &header);
+	login->state = LOGIN_STARTUP;
+	return header.size;
+}
+
 /* One packet or message at a time: what follows it is offered again, to whoever owns the
  * connection then. */
 static size_t on_data(void *context, const uint8_t *data, size_t length)
 {
 	struct client_login *login = context;
 
+	if (login->state == LOGIN_PROXY_HEADER)
+		return take_proxy_header(login, data, length);
 	if (login->state == LOGIN_STARTUP && is_client_hello(login, data)) {
 		begin_direct_tls(login, data, length);
 		return length;
@@ -517,7 +552,7 @@ static void make_room(struct session_env *env)
 }
 
 void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
-			socklen_t length)
+			socklen_t length, enum proxy_protocol proxy_protocol)
 {
 	struct client_login *login = calloc(1, sizeof(*login));
 
@@ -529,6 +564,8 @@ void client_login_begin(struct session_env *env, int fd, const struct sockaddr *
 	login->env = env;
 	login->is_local = address->sa_family == AF_UNIX;
 	login->began_at = clock_now();
+	login->proxy_protocol = proxy_protocol;
+	login->state = proxy_protocol == PROXY_PROTOCOL_OFF ? LOGIN_STARTUP : LOGIN_PROXY_HEADER;
 	conn_address_text(address, login->host, sizeof(login->host), &login->port);
 	conn_set_tcp_options(fd, &env->limits.tcp);
 	login->conn = conn_create(env->loop, fd, &login_handler, login);

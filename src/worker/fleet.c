@@ -173,7 +173,8 @@ static struct worker *least_loaded(struct fleet *fleet)
 	return best;
 }
 
-void fleet_accept(struct fleet *fleet, int fd, const struct sockaddr *address, socklen_t length)
+void fleet_accept(struct fleet *fleet, int fd, const struct sockaddr *address, socklen_t length,
+		  enum proxy_protocol proxy_protocol)
 {
 	struct client_mail *mail = calloc(1, sizeof(*mail));
 
@@ -185,6 +186,7 @@ void fleet_accept(struct fleet *fleet, int fd, const struct sockaddr *address, s
 	mail->fd = fd;
 	memcpy(&mail->address, address, length);
 	mail->length = length;
+	mail->proxy_protocol = proxy_protocol;
 	mailbox_post(least_loaded(fleet)->mailbox, &mail->mail);
 }
 

@@ -742,7 +742,7 @@ void worker_receive(struct worker *worker, struct mail *mail)
 	switch ((enum worker_mail_kind)mail->kind) {
 	case WORKER_MAIL_CLIENT:
 		client_login_begin(&worker->env, client->fd, (struct sockaddr *)&client->address,
-				   client->length);
+				   client->length, client->proxy_protocol);
 		break;
 	case WORKER_MAIL_TOPOLOGY:
 		session_env_set_topology(&worker->env, ((struct topology_mail *)mail)->topology);

@@ -244,7 +244,8 @@ static struct peer *add_peer(struct player *player, const char *name, int fd,
 	return peer;
 }
 
-struct peer *player_connect(struct player *player, const char *name)
+static struct peer *connect_with(struct player *player, const char *name,
+				 enum proxy_protocol proxy_protocol)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int pair[2];
@@ -252,8 +253,18 @@ struct peer *player_connect(struct player *player, const char *name)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == -1)
 		return NULL;
 	fleet_accept(player->fleet, pair[1], (struct sockaddr *)&address,
-		     offsetof(struct sockaddr_un, sun_path));
+		     offsetof(struct sockaddr_un, sun_path), proxy_protocol);
 	return add_peer(player, name, pair[0], FROM_CLIENT);
+}
+
+struct peer *player_connect(struct player *player, const char *name)
+{
+	return connect_with(player, name, PROXY_PROTOCOL_OFF);
+}
+
+struct peer *player_connect_proxied(struct player *player, const char *name)
+{
+	return connect_with(player, name, PROXY_PROTOCOL_ANY);
 }
 
 struct peer *player_accept(struct player *player, unsigned node, const char *name)

@@ -116,6 +116,9 @@ struct peer *player_find(struct player *player, const char *name);
 /* A new client's connection. NULL without descriptors. */
 struct peer *player_connect(struct player *player, const char *name);
 
+/* The same of a load balancer that is believed: a header of the PROXY protocol comes first. */
+struct peer *player_connect_proxied(struct player *player, const char *name);
+
 /* The next connection waiting at a node; NULL: none. */
 struct peer *player_accept(struct player *player, unsigned node, const char *name);
 

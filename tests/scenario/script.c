@@ -491,6 +491,8 @@ static bool do_expect(struct script *script)
 
 static bool do_open(struct script *script)
 {
+	if (word_is(script, 2, "proxied"))
+		return player_connect_proxied(script->player, word(script, 0)) != NULL;
 	return player_connect(script->player, word(script, 0)) != NULL;
 }
 
