@@ -171,7 +171,7 @@ static bool set_up_ssl(struct tls_stream *stream)
 	}
 	SSL_set_connect_state(stream->ssl);
 	/* RFC 6066, section 3: names only, no addresses. */
-	return !stream->host || is_address(stream->host) ||
+	return !stream->host || !stream->host[0] || is_address(stream->host) ||
 	       SSL_set_tlsext_host_name(stream->ssl, stream->host) == 1;
 }
 
@@ -369,7 +369,9 @@ static void note_failure(struct tls_stream *stream)
 	const char *text = reason;
 
 	stream->has_failed = true;
-	stream->system_error = stream->receive_error ? stream->receive_error : stream->send_error;
+	stream->system_error = stream->receive_error;
+	if (!stream->system_error && !stream->is_eof)
+		stream->system_error = stream->send_error;
 	if (stream->system_error)
 		text = strerror(stream->system_error);
 	else if (stream->is_eof)
