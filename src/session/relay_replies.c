@@ -508,7 +508,9 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 	if (client->is_begin_refused)
 		return take_refused_ready(in, frame);
 	txn_note_ready(&client->txn, status, clock_now());
+	/* A server that is behind reports its own default, not what the session will have. */
 	if (status == TXN_IDLE && client->txn.settings != client->server->settings &&
+	    !client->is_server_behind &&
 	    !txn_note_date_style(&client->txn, server_reported(client->server, "DateStyle")))
 		client->pin = PIN_UNKNOWN_STATE;
 	if (channels_hold_ready(client, status)) {
