@@ -134,8 +134,10 @@ bool session_admit_client(struct session_identity *identity, const char **full_o
 	if (!pool_client_cap_take(identity->database->client_cap))
 		return false;
 	*full_out = "max_user_client_connections";
-	if (pool_client_cap_take(identity->client_cap))
+	if (pool_client_cap_take(identity->client_cap)) {
+		identity->idle_since = 0;
 		return true;
+	}
 	pool_client_cap_give_back(identity->database->client_cap);
 	return false;
 }

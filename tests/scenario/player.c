@@ -54,8 +54,9 @@ static void write_config(const struct player_setup *setup, struct bytes *out)
 		bytes_append_text(out, "server_tls_sslmode = \"disable\";\n");
 	if (setup->options)
 		bytes_append_text(out, setup->options);
-	bytes_printf(out, "\ndatabases = ({ name = \"app\"; cluster = \"main\"; %s });\n",
-		     setup->database ? setup->database : "");
+	bytes_printf(out, "\ndatabases = ({ name = \"app\"; cluster = \"main\"; %s }%s%s);\n",
+		     setup->database ? setup->database : "", setup->more ? ", " : "",
+		     setup->more ? setup->more : "");
 }
 
 static void write_file(const char *directory, const char *name, const char *data, size_t length)
@@ -535,6 +536,13 @@ static long count_state(const struct player *player, enum client_state state)
 	return count;
 }
 
+void player_reload(struct player *player, struct snapshot *snapshot)
+{
+	fleet_set_snapshot(player->fleet, snapshot, NULL);
+	snapshot_unref(&player->snapshot);
+	player->snapshot = snapshot_ref(snapshot);
+}
+
 long player_count(const struct player *player, const char *what)
 {
 	const struct session_env *env = &player->worker->env;
@@ -565,6 +573,12 @@ long player_count(const struct player *player, const char *what)
 		return player->consoles;
 	if (strcmp(what, "drained") == 0)
 		return player->is_drained;
+	if (strcmp(what, "databases") == 0)
+		return (long)env->databases.count;
+	if (strcmp(what, "identities") == 0)
+		return (long)strmap_count(env->identities);
+	if (strcmp(what, "pools") == 0)
+		return (long)pools_list(env->pools)->count;
 	if (strcmp(what, "statements") == 0)
 		return (long)statement_cache_count(env->statements);
 	return -1;

@@ -90,6 +90,7 @@ struct player_setup {
 	const char *users;    /* the user list */
 	const char *options;  /* lines for the top of the configuration */
 	const char *database; /* lines inside the database's group */
+	const char *more;     /* further databases */
 };
 
 /* Loads a configuration; one reference. NULL: `errors` says why. */
@@ -104,6 +105,9 @@ bool player_close_all(struct player *player, const char **why_out);
 
 /* Closes everything that is left. */
 void player_destroy(struct player **player);
+
+/* Another configuration, as a reload brings it. */
+void player_reload(struct player *player, struct snapshot *snapshot);
 
 /* Until nothing happens any more. */
 void player_run(struct player *player);

@@ -46,6 +46,7 @@ struct script {
 	struct player_setup setup;
 	struct bytes options;
 	struct bytes database;
+	struct bytes more;
 	struct bytes users;
 	char *words[PLAYER_NODES_MAX + 1]; /* names that the set-up points to */
 	size_t n_words;
@@ -783,6 +784,8 @@ static bool do_pools(struct script *script)
 	const char *verb = word(script, 0);
 	bool pause = strcmp(verb, "pause") == 0;
 
+	if (pause || strcmp(verb, "resume") == 0)
+		env->is_paused = pause;
 	LIST_EACH (&env->databases, node) {
 		if (pause || strcmp(verb, "resume") == 0)
 			LIST_ENTRY(node, struct session_database, node)->is_paused = pause;
@@ -862,6 +865,8 @@ static bool is_set_up(struct script *script, const char *line)
 		bytes_append_text(&script->options, after_word(line));
 	} else if (strcmp(verb, "database") == 0) {
 		bytes_append_text(&script->database, after_word(line));
+	} else if (strcmp(verb, "databases") == 0) {
+		bytes_append_text(&script->more, after_word(line));
 	} else if (strcmp(verb, "allocations") == 0) {
 		script->result->wants_failing = true;
 	} else {
@@ -870,12 +875,16 @@ static bool is_set_up(struct script *script, const char *line)
 	return true;
 }
 
+static const char *text_of(const struct bytes *bytes)
+{
+	return bytes_length(bytes) == 0 ? NULL : (const char *)bytes_begin(bytes);
+}
+
 static const char *as_text(struct bytes *bytes)
 {
-	if (bytes_length(bytes) == 0)
-		return NULL;
-	bytes_append(bytes, "", 1);
-	return (const char *)bytes_begin(bytes);
+	if (bytes_length(bytes) > 0)
+		bytes_append(bytes, "", 1);
+	return text_of(bytes);
 }
 
 static bool begin(struct script *script)
@@ -885,6 +894,7 @@ static bool begin(struct script *script)
 
 	script->setup.options = as_text(&script->options);
 	script->setup.database = as_text(&script->database);
+	script->setup.more = as_text(&script->more);
 	script->setup.users = as_text(&script->users);
 	snapshot = player_snapshot(&script->setup, &errors);
 	if (!snapshot) {
@@ -897,6 +907,33 @@ static bool begin(struct script *script)
 	}
 	bytes_free(&errors);
 	return script->player != NULL;
+}
+
+/* reload [option TEXT | database TEXT]: the text takes the place of what the set-up said there.
+ */
+static bool do_reload(struct script *script, const char *line)
+{
+	const char *what = after_word(line);
+	struct bytes errors = { 0 };
+	struct snapshot *snapshot;
+
+	if (word_is(script, 1, "option"))
+		script->setup.options = after_word(what);
+	else if (word_is(script, 1, "database"))
+		script->setup.database = after_word(what);
+	snapshot = player_snapshot(&script->setup, &errors);
+	script->setup.options = text_of(&script->options);
+	script->setup.database = text_of(&script->database);
+	if (!snapshot) {
+		bytes_append(&errors, "", 1);
+		fail(script, "%s", (const char *)bytes_begin(&errors));
+		bytes_free(&errors);
+		return false;
+	}
+	bytes_free(&errors);
+	player_reload(script->player, snapshot);
+	snapshot_unref(&snapshot);
+	return true;
 }
 
 /* --- the language --- */
@@ -953,7 +990,7 @@ static bool play_line(struct script *script, const char *line)
 		return true;
 	if (!script->player && !begin(script))
 		return false;
-	good = dispatch(script);
+	good = word_is(script, 0, "reload") ? do_reload(script, line) : dispatch(script);
 	player_run(script->player);
 	if (script->player->fouls > 0)
 		return fail(script, "a server was sent what it should not: %s",
@@ -1011,6 +1048,7 @@ static void clean_up(struct script *script)
 		free(script->words[i]);
 	bytes_free(&script->options);
 	bytes_free(&script->database);
+	bytes_free(&script->more);
 	bytes_free(&script->users);
 	bytes_free(&script->rest);
 }
