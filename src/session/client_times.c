@@ -64,9 +64,12 @@ static void check_idle(struct client *client, usec now)
 	}
 }
 
-/* Since when a transaction is open, one of a single statement included; 0: none is. */
+/* Since when a transaction is open, be it of a single statement, or a BEGIN that no server has seen
+ * yet; 0: none is. */
 static usec transaction_since(const struct client *client)
 {
+	if (client->txn.began_at)
+		return client->txn.began_at;
 	if (client->xact_at)
 		return client->xact_at;
 	return client->request ? client->request->sent_at : 0;
@@ -105,7 +108,7 @@ static void check_waiting(struct client *client, usec now)
 	const struct request *request = client->request;
 	usec login_limit = client->env->limits.client_login_timeout;
 
-	if (!request)
+	if (!request || end_long_transaction(client, now))
 		return;
 	if (request->end == REQUEST_LOGIN && is_over(client->connected_at, login_limit, now))
 		fail_waiting(client);
