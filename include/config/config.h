@@ -180,7 +180,9 @@ struct config {
 	int tcp_keepidle; /* seconds; 0: the system's */
 	int tcp_keepintvl;
 	int tcp_keepcnt;
-	int tcp_user_timeout; /* ms; 0: the system's */
+	int tcp_user_timeout;     /* ms; 0: the system's */
+	size_t tcp_socket_buffer; /* 0: the system's */
+	bool tcp_defer_accept;
 
 	/* TLS, at the end of the clients and at that of the servers; paths as resolved. */
 	enum tls_mode client_tls_sslmode;

@@ -189,7 +189,8 @@ struct conn_tcp_options {
 	int keepidle_s;
 	int keepintvl_s;
 	int keepcnt;
-	int user_timeout_ms;
+	int user_timeout_ms; /* with and without keepalive */
+	int socket_buffer;   /* bytes, each way; 0: the system's */
 };
 /* TCP_NODELAY and the above; nothing on a unix socket. */
 void conn_set_tcp_options(int fd, const struct conn_tcp_options *options);

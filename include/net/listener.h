@@ -20,6 +20,13 @@ int listener_open_tcp(const char *host, int port, int backlog, int *fds_out, int
 		      char *error_out, size_t error_size);
 
 /*
+ * The kernel keeps connections to itself on which nobody has said anything for so long
+ * (TCP_DEFER_ACCEPT). A refusal is no reason to do without the socket.
+ */
+#define LISTENER_DEFER_SECONDS 45
+void listener_defer_accept(int fd);
+
+/*
  * Opens <directory>/.s.PGSQL.<port>, with `mode` as its permissions, replacing a dead socket but
  * never a live one. Returns the socket, or -1 with a text in error_out.
  */

@@ -312,6 +312,14 @@ static const struct option options[] = {
 	{ ROOT_OPTION(tcp_user_timeout), .type = OPTION_INT, BOUNDS(0, 86400000),
 	  .default_value = "0", .unit = "ms",
 	  .description = "Sent data may stay unacknowledged for this long; 0: the system's." },
+	{ ROOT_OPTION(tcp_socket_buffer), .type = OPTION_SIZE, BOUNDS(0, 1024 * MIB),
+	  .default_value = "0",
+	  .description = "The kernel's buffers of each connection, one for each direction; 0: the "
+			 "system's." },
+	{ ROOT_OPTION(tcp_defer_accept), .type = OPTION_BOOL, .flags = OPTION_FIXED,
+	  .default_value = "true",
+	  .description = "Connections on which nothing was said yet stay with the kernel, for up "
+			 "to 45 seconds." },
 
 	/* --- TLS --- */
 	{ ROOT_OPTION(client_tls_sslmode), .type = OPTION_ENUM, .words = &tls_mode_words,

@@ -12,8 +12,10 @@
 
 #define ADMIN_BACKLOG 16
 
-static bool open_socket(struct sockets *sockets, const struct config_listen *where, int backlog)
+static bool open_socket(struct sockets *sockets, const struct config *config,
+			const struct config_listen *where)
 {
+	int backlog = config->listen_backlog;
 	char why[200] = "too many sockets";
 	int *next = sockets->fds + sockets->count;
 	int room = SOCKETS_MAX - sockets->count;
@@ -31,6 +33,8 @@ static bool open_socket(struct sockets *sockets, const struct config_listen *whe
 		log_errorx(NULL, "%s", why);
 		return false;
 	}
+	for (int i = 0; i < n && config->tcp_defer_accept && where->address[0] != '/'; i++)
+		listener_defer_accept(next[i]);
 	for (; n > 0; n--)
 		sockets->proxy_protocols[sockets->count++] = where->proxy_protocol;
 	log_info(NULL, "listening on %s port %d", where->address, where->port);
@@ -61,7 +65,7 @@ bool sockets_open(struct sockets *sockets, const struct config *config)
 	sockets->count = 0;
 	sockets->admin_fd = -1;
 	for (size_t i = 0; i < config->n_listen && opened; i++)
-		opened = open_socket(sockets, &config->listen[i], config->listen_backlog);
+		opened = open_socket(sockets, config, &config->listen[i]);
 	opened = opened && open_admin_socket(sockets, config);
 	if (!opened)
 		sockets_close(sockets, config);

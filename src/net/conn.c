@@ -782,6 +782,12 @@ void conn_set_tcp_options(int fd, const struct conn_tcp_options *options)
 	    address.ss_family == AF_UNIX)
 		return;
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (options->user_timeout_ms > 0)
+		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout_ms);
+	if (options->socket_buffer > 0) {
+		set_option(fd, SOL_SOCKET, SO_SNDBUF, options->socket_buffer);
+		set_option(fd, SOL_SOCKET, SO_RCVBUF, options->socket_buffer);
+	}
 	if (!options->keepalive)
 		return;
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -791,8 +797,6 @@ void conn_set_tcp_options(int fd, const struct conn_tcp_options *options)
 		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, options->keepintvl_s);
 	if (options->keepcnt > 0)
 		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepcnt);
-	if (options->user_timeout_ms > 0)
-		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout_ms);
 }
 
 void conn_address_text(const struct sockaddr *address, char *host_out, size_t host_size,

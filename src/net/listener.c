@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,13 @@ int listener_open_tcp(const char *host, int port, int backlog, int *fds_out, int
 			  strerror(errno));
 	freeaddrinfo(addresses);
 	return n;
+}
+
+void listener_defer_accept(int fd)
+{
+	int seconds = LISTENER_DEFER_SECONDS;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
 }
 
 bool listener_unix_path(const char *directory, int port, char *path_out, size_t path_size)

@@ -148,6 +148,7 @@ static struct conn_tcp_options tcp_options(const struct config *config)
 		.keepintvl_s = config->tcp_keepintvl,
 		.keepcnt = config->tcp_keepcnt,
 		.user_timeout_ms = config->tcp_user_timeout,
+		.socket_buffer = (int)config->tcp_socket_buffer,
 	};
 }
 
