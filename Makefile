@@ -63,7 +63,7 @@ OBJECTS	 := $(call objects,$(filter-out $(MAIN),$(SOURCES)))
 SUPPORT	 := $(sort $(wildcard tests/support/*.c))
 CERTS	 := tests/support/certs.c
 UNIT	 := tests/unit/unit.c $(sort $(wildcard tests/unit/*/*.c)) $(CERTS)
-SCENARIO := $(sort $(wildcard tests/scenario/*.c))
+SCENARIO := $(sort $(wildcard tests/scenario/*.c)) $(CERTS)
 INTEGRATION := $(sort $(wildcard tests/pg/*.c))
 DRIVERS	 := tests/drivers/run.c
 

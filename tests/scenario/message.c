@@ -517,6 +517,10 @@ static void read_opening(struct cursor *c, struct message *out)
 		read_key(out, c);
 		return;
 	}
+	if (code == 80877103) {
+		strcpy(out->name, "SSLRequest");
+		return;
+	}
 	strcpy(out->name, "Startup");
 	while (cursor_left(c) > 1 && !c->failed) {
 		char pair[256];

@@ -426,6 +426,10 @@ static void log_in(struct peer *peer, const struct message *message)
 		peer_close(peer);
 		return;
 	}
+	if (strcmp(message->name, "SSLRequest") == 0) {
+		peer_send(peer, "N", 1);
+		return;
+	}
 	if (strcmp(message->name, "Startup") != 0) {
 		foul(peer, "what opens a connection", message->name);
 		peer_close(peer);

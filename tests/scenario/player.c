@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../support/certs.h"
 #include "base/panic.h"
 #include "pool/cancel.h"
 #include "session/client.h"
@@ -38,6 +40,12 @@ static const char *node_name(const struct player_setup *setup, size_t index)
 	return setup->n_nodes ? setup->nodes[index] : defaults.nodes[index];
 }
 
+/* Then there is a certificate for it, and clients come over TCP. */
+static bool offers_tls(const struct player_setup *setup)
+{
+	return setup->options && strstr(setup->options, "client_tls_sslmode");
+}
+
 static void write_config(const struct player_setup *setup, struct bytes *out)
 {
 	bytes_append_text(out, "listen = ({ address = \"127.0.0.1\"; });\n"
@@ -52,6 +60,9 @@ static void write_config(const struct player_setup *setup, struct bytes *out)
 	/* The servers of most scripts begin with the StartupMessage. */
 	if (!setup->options || !strstr(setup->options, "server_tls_sslmode"))
 		bytes_append_text(out, "server_tls_sslmode = \"disable\";\n");
+	if (offers_tls(setup))
+		bytes_append_text(out, "client_tls_cert_file = \"proxy.crt\";\n"
+				       "client_tls_key_file = \"proxy.key\";\n");
 	if (setup->options)
 		bytes_append_text(out, setup->options);
 	bytes_printf(out, "\ndatabases = ({ name = \"app\"; cluster = \"main\"; %s }%s%s);\n",
@@ -70,6 +81,14 @@ static void write_file(const char *directory, const char *name, const char *data
 	ASSERT(fclose(file) == 0);
 }
 
+static void remove_file(const char *directory, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	unlink(path);
+}
+
 struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes *errors)
 {
 	char directory[] = "/tmp/pointsman-scenario-XXXXXX";
@@ -78,6 +97,8 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 	char path[256];
 
 	ASSERT(mkdtemp(directory));
+	if (offers_tls(setup))
+		ASSERT(cert_make(directory, "proxy", &(struct cert_options){ .days = 1 }));
 	write_config(setup, &text);
 	write_file(directory, "proxy.conf", (const char *)bytes_begin(&text),
 		   bytes_length(&text));
@@ -86,9 +107,10 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 	bytes_free(&text);
 	snprintf(path, sizeof(path), "%s/proxy.conf", directory);
 	snapshot = snapshot_load(path, errors);
-	unlink(path);
-	snprintf(path, sizeof(path), "%s/userlist.txt", directory);
-	unlink(path);
+	remove_file(directory, "proxy.conf");
+	remove_file(directory, "userlist.txt");
+	remove_file(directory, "proxy.crt");
+	remove_file(directory, "proxy.key");
 	rmdir(directory);
 	return snapshot;
 }
@@ -248,13 +270,20 @@ static struct peer *add_peer(struct player *player, const char *name, int fd,
 static struct peer *connect_with(struct player *player, const char *name,
 				 enum proxy_protocol proxy_protocol)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	struct sockaddr_in remote = { .sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	bool is_remote = player->snapshot->tls.clients != NULL;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == -1)
 		return NULL;
-	fleet_accept(player->fleet, pair[1], (struct sockaddr *)&address,
-		     offsetof(struct sockaddr_un, sun_path), proxy_protocol);
+	if (is_remote)
+		fleet_accept(player->fleet, pair[1], (struct sockaddr *)&remote, sizeof(remote),
+			     proxy_protocol);
+	else
+		fleet_accept(player->fleet, pair[1], (struct sockaddr *)&local,
+			     offsetof(struct sockaddr_un, sun_path), proxy_protocol);
 	return add_peer(player, name, pair[0], FROM_CLIENT);
 }
 
@@ -414,7 +443,7 @@ bool peer_receive(struct peer *peer, struct message *out)
 	if (!message_read(bytes_begin(&peer->in), bytes_length(&peer->in), from, is_untyped, out))
 		return false;
 	bytes_consume(&peer->in, out->size);
-	peer->has_opened = true;
+	peer->has_opened = strcmp(out->name, "SSLRequest") != 0;
 	peer_trace(peer, "<", out);
 	return true;
 }
