@@ -91,17 +91,27 @@ void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX]);
 
 /* --- a client's names --- */
 
+/* 16 bytes; without a statement the slot is free. */
 struct named_statement {
-	uint64_t hash;
-	char *name;
 	struct statement *statement;
+	uint32_t hash;    /* of the name, the low half */
+	uint32_t name_at; /* in `names` */
 };
 
-/* Zeroed memory is an empty map. Small: clients have a few; looked through by hash. */
+/*
+ * Names to statements. Zeroed memory is an empty map. A table with open addressing, at most three
+ * quarters full, and all names in one block: ten short names take some 400 bytes, and ten
+ * thousand are found as fast.
+ */
 struct statement_map {
 	struct named_statement *entries;
+	char *names;
 	uint32_t count;
-	uint32_t capacity;
+	uint32_t capacity; /* 0 or a power of two */
+	uint32_t names_used;
+	uint32_t names_lost; /* of names_used: of names that are gone */
+	uint32_t names_capacity;
+	size_t text_bytes; /* of the bodies that names lead to, each as often as it is named */
 };
 
 /* NULL: no such name. The map keeps its reference. */
@@ -113,6 +123,13 @@ bool statement_map_add(struct statement_map *map, const char *name, struct state
 /* Removes the name if it is there. */
 void statement_map_remove(struct statement_map *map, const char *name);
 void statement_map_clear(struct statement_map *map);
+
+/* Goes through all names, in no order; *cursor is 0 at first. The map must not change. */
+bool statement_map_next(const struct statement_map *map, uint32_t *cursor, const char **name_out,
+			struct statement **statement_out);
+
+/* Memory held by the map itself. */
+size_t statement_map_bytes(const struct statement_map *map);
 
 /* The same by the hash of the name, for a Parse that failed. Never 0. */
 uint64_t statement_name_hash(const char *name);

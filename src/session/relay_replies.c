@@ -124,16 +124,26 @@ static enum reply_fate expect(struct incoming *in, enum pending_kind kind, size_
 
 /* --- effects --- */
 
-/* Is this name one whose Parse has been sent and not been answered yet? */
-static bool is_parse_due(const struct client *client, const struct named_statement *named)
+/* Gives the client's names whose Parse has been sent, and not been answered yet, to `kept`. */
+static bool keep_names_due(struct client *client, struct statement_map *kept)
 {
+	const char *name;
+	struct statement *statement;
+
 	for (uint32_t i = 0; i < client->pending.count; i++) {
 		const struct pending_entry *entry = pending_at(&client->pending, i);
+		uint32_t cursor = 0;
 
-		if (entry->name_hash == named->hash && entry->statement == named->statement)
-			return true;
+		if (!entry->name_hash)
+			continue;
+		while (statement_map_next(&client->statements, &cursor, &name, &statement)) {
+			if (statement == entry->statement &&
+			    statement_name_hash(name) == entry->name_hash &&
+			    !statement_map_add(kept, name, statement))
+				return false;
+		}
 	}
-	return false;
+	return true;
 }
 
 /*
@@ -143,15 +153,13 @@ static bool is_parse_due(const struct client *client, const struct named_stateme
 static void forget_statements(struct client *client)
 {
 	struct server *server = client->server;
+	struct statement_map kept = { 0 };
 	uint64_t evicted;
 
-	for (uint32_t i = client->statements.count; i-- > 0;) {
-		const struct named_statement *named = &client->statements.entries[i];
-
-		if (!is_parse_due(client, named))
-			statement_map_remove_hash(&client->statements, named->hash,
-						  named->statement);
-	}
+	if (!keep_names_due(client, &kept))
+		log_warnx(&client->ctx, "out of memory: a prepared statement is forgotten");
+	statement_map_clear(&client->statements);
+	client->statements = kept;
 	server_drop_all_statements(server);
 	for (uint32_t i = 0; i < client->pending.count; i++) {
 		const struct pending_entry *entry = pending_at(&client->pending, i);

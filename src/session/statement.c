@@ -12,7 +12,10 @@
 #include <xxhash.h>
 
 #include "base/panic.h"
+#include "base/random.h"
 #include "base/strmap.h"
+
+#define MAP_CAPACITY_FIRST 4 /* a power of two, as all of them are */
 
 /* --- facts --- */
 
@@ -333,95 +336,204 @@ void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX])
 
 /* --- names --- */
 
-uint64_t statement_name_hash(const char *name)
+/* Seeded, so that no client can choose names that collide. */
+static uint64_t hash_seed(void)
 {
-	return XXH3_64bits(name, strlen(name)) | 1;
+	static _Atomic uint64_t seed;
+	uint64_t value = atomic_load_explicit(&seed, memory_order_relaxed);
+	uint64_t none = 0;
+
+	if (value)
+		return value;
+	random_secret(&value, sizeof(value));
+	value |= 1;
+	return atomic_compare_exchange_strong(&seed, &none, value) ? value : none;
 }
 
-static struct named_statement *find_entry(const struct statement_map *map, const char *name)
+uint64_t statement_name_hash(const char *name)
 {
-	uint64_t hash = map->count ? statement_name_hash(name) : 0;
+	return XXH3_64bits_withSeed(name, strlen(name), hash_seed()) | 1;
+}
 
-	for (uint32_t i = 0; i < map->count; i++) {
-		struct named_statement *entry = &map->entries[i];
+static const char *name_of(const struct statement_map *map, const struct named_statement *named)
+{
+	return map->names + named->name_at;
+}
 
-		if (entry->hash == hash && strcmp(entry->name, name) == 0)
-			return entry;
-	}
-	return NULL;
+/* The slot of the name, or the free one where it would go. The table has a free one. */
+static uint32_t find_slot(const struct statement_map *map, const char *name, uint64_t hash)
+{
+	uint32_t mask = map->capacity - 1;
+	uint32_t at = (uint32_t)hash & mask;
+
+	while (map->entries[at].statement && (map->entries[at].hash != (uint32_t)hash ||
+					      strcmp(name_of(map, &map->entries[at]), name) != 0))
+		at = (at + 1) & mask;
+	return at;
 }
 
 struct statement *statement_map_find(const struct statement_map *map, const char *name)
 {
-	struct named_statement *entry = find_entry(map, name);
-
-	return entry ? entry->statement : NULL;
+	if (map->count == 0)
+		return NULL;
+	return map->entries[find_slot(map, name, statement_name_hash(name))].statement;
 }
 
-static bool reserve_entry(struct statement_map *map)
+static bool grow_table(struct statement_map *map)
 {
-	uint32_t capacity = map->capacity ? map->capacity * 2 : 4;
+	uint32_t capacity = map->capacity ? map->capacity * 2 : MAP_CAPACITY_FIRST;
 	struct named_statement *entries;
 
-	if (map->count < map->capacity)
+	if (map->count + 1 <= map->capacity / 4 * 3)
 		return true;
-	entries = realloc(map->entries, capacity * sizeof(*entries));
+	entries = calloc(capacity, sizeof(*entries));
 	if (!entries)
 		return false;
+	for (uint32_t i = 0; i < map->capacity; i++) {
+		uint32_t at = map->entries[i].hash & (capacity - 1);
+
+		if (!map->entries[i].statement)
+			continue;
+		while (entries[at].statement)
+			at = (at + 1) & (capacity - 1);
+		entries[at] = map->entries[i];
+	}
+	free(map->entries);
 	map->entries = entries;
 	map->capacity = capacity;
 	return true;
 }
 
-bool statement_map_add(struct statement_map *map, const char *name, struct statement *statement)
+/* Writes the names that are in use one behind the other, with room for `more` bytes. */
+static bool rewrite_names(struct statement_map *map, size_t more)
 {
-	struct named_statement *entry;
-	char *copy;
+	size_t capacity = (map->names_used - map->names_lost + more) * 3 / 2;
+	char *names = capacity < UINT32_MAX ? malloc(capacity) : NULL;
+	uint32_t at = 0;
 
-	if (!reserve_entry(map))
+	if (!names)
 		return false;
-	copy = strdup(name);
-	if (!copy)
-		return false;
-	entry = &map->entries[map->count++];
-	entry->hash = statement_name_hash(name);
-	entry->name = copy;
-	entry->statement = statement_ref(statement);
+	for (uint32_t i = 0; i < map->capacity; i++) {
+		size_t size;
+
+		if (!map->entries[i].statement)
+			continue;
+		size = strlen(name_of(map, &map->entries[i])) + 1;
+		memcpy(names + at, name_of(map, &map->entries[i]), size);
+		map->entries[i].name_at = at;
+		at += (uint32_t)size;
+	}
+	free(map->names);
+	map->names = names;
+	map->names_used = at;
+	map->names_lost = 0;
+	map->names_capacity = (uint32_t)capacity;
 	return true;
 }
 
-static void remove_entry(struct statement_map *map, struct named_statement *entry)
+bool statement_map_add(struct statement_map *map, const char *name, struct statement *statement)
 {
-	free(entry->name);
+	uint64_t hash = statement_name_hash(name);
+	size_t size = strlen(name) + 1;
+	struct named_statement *entry;
+
+	if (!grow_table(map) ||
+	    (map->names_used + size > map->names_capacity && !rewrite_names(map, size)))
+		return false;
+	entry = &map->entries[find_slot(map, name, hash)];
+	ASSERT(!entry->statement);
+	entry->hash = (uint32_t)hash;
+	entry->name_at = map->names_used;
+	entry->statement = statement_ref(statement);
+	memcpy(map->names + map->names_used, name, size);
+	map->names_used += (uint32_t)size;
+	map->text_bytes += statement->body_length;
+	map->count++;
+	return true;
+}
+
+/* What probed past the slot that gets free moves up, so that it is found there. */
+static void close_gap(struct statement_map *map, uint32_t gap)
+{
+	uint32_t mask = map->capacity - 1;
+
+	for (uint32_t at = (gap + 1) & mask; map->entries[at].statement; at = (at + 1) & mask) {
+		uint32_t home = map->entries[at].hash & mask;
+
+		if (((at - home) & mask) < ((at - gap) & mask))
+			continue;
+		map->entries[gap] = map->entries[at];
+		gap = at;
+	}
+	memset(&map->entries[gap], 0, sizeof(map->entries[gap]));
+}
+
+static void remove_slot(struct statement_map *map, uint32_t at)
+{
+	struct named_statement *entry = &map->entries[at];
+
+	map->names_lost += (uint32_t)strlen(name_of(map, entry)) + 1;
+	map->text_bytes -= entry->statement->body_length;
 	statement_unref(&entry->statement);
-	*entry = map->entries[--map->count];
+	close_gap(map, at);
+	if (--map->count == 0)
+		statement_map_clear(map);
 }
 
 void statement_map_remove(struct statement_map *map, const char *name)
 {
-	struct named_statement *entry = find_entry(map, name);
+	uint32_t at;
 
-	if (entry)
-		remove_entry(map, entry);
+	if (map->count == 0)
+		return;
+	at = find_slot(map, name, statement_name_hash(name));
+	if (map->entries[at].statement)
+		remove_slot(map, at);
 }
 
 void statement_map_remove_hash(struct statement_map *map, uint64_t hash,
 			       const struct statement *only)
 {
-	for (uint32_t i = 0; i < map->count; i++) {
-		if (map->entries[i].hash == hash && map->entries[i].statement == only) {
-			remove_entry(map, &map->entries[i]);
+	uint32_t at = (uint32_t)hash & (map->capacity - 1);
+
+	if (map->count == 0)
+		return;
+	for (; map->entries[at].statement; at = (at + 1) & (map->capacity - 1)) {
+		const struct named_statement *entry = &map->entries[at];
+
+		if (entry->hash == (uint32_t)hash && entry->statement == only &&
+		    statement_name_hash(name_of(map, entry)) == hash) {
+			remove_slot(map, at);
 			return;
 		}
 	}
 }
 
+bool statement_map_next(const struct statement_map *map, uint32_t *cursor, const char **name_out,
+			struct statement **statement_out)
+{
+	while (*cursor < map->capacity) {
+		const struct named_statement *entry = &map->entries[(*cursor)++];
+
+		if (!entry->statement)
+			continue;
+		*name_out = name_of(map, entry);
+		*statement_out = entry->statement;
+		return true;
+	}
+	return false;
+}
+
+size_t statement_map_bytes(const struct statement_map *map)
+{
+	return map->capacity * sizeof(*map->entries) + map->names_capacity;
+}
+
 void statement_map_clear(struct statement_map *map)
 {
-	for (uint32_t i = 0; i < map->count; i++) {
-		free(map->entries[i].name);
+	for (uint32_t i = 0; i < map->capacity; i++)
 		statement_unref(&map->entries[i].statement);
-	}
 	free(map->entries);
+	free(map->names);
 	memset(map, 0, sizeof(*map));
 }

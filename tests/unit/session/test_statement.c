@@ -274,6 +274,74 @@ START_TEST(a_map_of_names)
 }
 END_TEST
 
+/* Names come and go in any order; the table and the block of names do not grow for it. */
+START_TEST(a_map_of_ten_thousand_names)
+{
+	struct statement_map map = { 0 };
+	struct statement *one = get("SELECT 1");
+	uint32_t cursor = 0;
+	unsigned seen = 0;
+	const char *name;
+	struct statement *statement;
+	char text[32];
+	size_t bytes;
+
+	for (int i = 0; i < 10000; i++) {
+		snprintf(text, sizeof(text), "statement_%d", i);
+		ck_assert(statement_map_add(&map, text, one));
+	}
+	bytes = statement_map_bytes(&map);
+	ck_assert_uint_lt(bytes, 10000 * 60);
+	ck_assert_uint_eq(map.text_bytes, 10000 * one->body_length);
+	for (int i = 0; i < 10000; i += 3) {
+		snprintf(text, sizeof(text), "statement_%d", i);
+		statement_map_remove(&map, text);
+	}
+	for (int round = 0; round < 100000; round++) {
+		snprintf(text, sizeof(text), "other_%d", round);
+		ck_assert(statement_map_add(&map, text, one));
+		snprintf(text, sizeof(text), "other_%d", round - 1000);
+		statement_map_remove(&map, text);
+	}
+	ck_assert_uint_le(statement_map_bytes(&map), bytes * 2);
+	for (int i = 0; i < 10000; i++) {
+		snprintf(text, sizeof(text), "statement_%d", i);
+		ck_assert_ptr_eq(statement_map_find(&map, text), i % 3 ? one : NULL);
+	}
+	while (statement_map_next(&map, &cursor, &name, &statement)) {
+		ck_assert_ptr_eq(statement_map_find(&map, name), statement);
+		seen++;
+	}
+	ck_assert_uint_eq(seen, map.count);
+	ck_assert_uint_eq(seen, 6666 + 1000);
+	ck_assert_uint_eq(one->references, seen + 1);
+	statement_map_clear(&map);
+	ck_assert_uint_eq(statement_map_bytes(&map), 0);
+	statement_unref(&one);
+}
+END_TEST
+
+/* What an idle client pays for ten statements. */
+START_TEST(ten_names_are_cheap)
+{
+	struct statement_map map = { 0 };
+	struct statement *one = get("SELECT 1");
+	char text[32];
+
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "__asyncpg_stmt_%d__", i);
+		ck_assert(statement_map_add(&map, text, one));
+	}
+	ck_assert_uint_le(statement_map_bytes(&map), 600);
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "__asyncpg_stmt_%d__", i);
+		statement_map_remove(&map, text);
+	}
+	ck_assert_uint_eq(statement_map_bytes(&map), 0); /* given back with the last name */
+	statement_unref(&one);
+}
+END_TEST
+
 START_TEST(a_failed_parse_takes_back_its_own_name_only)
 {
 	struct statement_map map = { 0 };
@@ -345,6 +413,8 @@ static Suite *statement_suite(void)
 	tcase_add_test(tc, a_pin_that_ends_with_the_transaction_is_none);
 	tcase_add_test(tc, names_on_servers);
 	tcase_add_test(tc, a_map_of_names);
+	tcase_add_test(tc, a_map_of_ten_thousand_names);
+	tcase_add_test(tc, ten_names_are_cheap);
 	tcase_add_test(tc, a_failed_parse_takes_back_its_own_name_only);
 	tcase_add_test(tc, a_failed_allocation_changes_nothing);
 	suite_add_tcase(suite, tc);
