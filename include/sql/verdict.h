@@ -136,6 +136,13 @@ struct verdict {
 	const char *culprit;
 	const struct effect *effects;
 	size_t n_effects;
+	/*
+	 * Of a text with EXECUTEs: the verdict of all that is not the prepared statements
+	 * themselves (their arguments, other statements), to be combined with theirs by who knows
+	 * them. Else as kind and reason.
+	 */
+	enum verdict_kind rest_kind;
+	enum verdict_reason rest_reason;
 	bool is_explicit_read_only;   /* BEGIN READ ONLY / START TRANSACTION READ ONLY alone */
 	/*
 	 * It runs code that we do not see into (a function of the user's, DO, CALL), or writes settings as a

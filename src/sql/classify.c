@@ -301,14 +301,16 @@ static void on_prepare(struct walk *w, const char *kind, const json_t *fields)
 	walk_effect(w, EFFECT_PREPARE, 0, name, w->statement);
 }
 
+void walk_execute(struct walk *w, const json_t *fields)
+{
+	walk_effect(w, EFFECT_EXECUTE, 0, tree_string(fields, "name"), NULL);
+	walk_value(w, json_object_get(fields, "params"));
+}
+
 static void on_execute(struct walk *w, const char *kind, const json_t *fields)
 {
-	const char *name = tree_string(fields, "name");
-
 	(void)kind;
-	walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION, name);
-	walk_effect(w, EFFECT_EXECUTE, 0, name, NULL);
-	walk_lax(w, json_object_get(fields, "params"));
+	walk_execute(w, fields);
 }
 
 static void on_deallocate(struct walk *w, const char *kind, const json_t *fields)
@@ -817,6 +819,16 @@ static const char *slice(struct walk *w, const json_t *raw)
 
 /* --- the whole --- */
 
+/* The name of the first statement that is executed without being known; NULL: none is. */
+static const char *executed_name(const struct walk *w)
+{
+	for (size_t i = 0; i < w->n_effects; i++) {
+		if (w->effects[i].kind == EFFECT_EXECUTE)
+			return w->effects[i].name;
+	}
+	return NULL;
+}
+
 static const struct verdict *finish(struct walk *w, unsigned n_statements)
 {
 	struct verdict *verdict = arena_zalloc(w->arena, sizeof(*verdict));
@@ -825,6 +837,10 @@ static const struct verdict *finish(struct walk *w, unsigned n_statements)
 		return NULL;
 	if (w->is_expanded)
 		unexpand_all(w);
+	verdict->rest_kind = w->kind;
+	verdict->rest_reason = w->reason;
+	if (executed_name(w))
+		walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION, executed_name(w));
 	verdict->kind = w->kind;
 	verdict->reason = w->reason;
 	verdict->n_statements = n_statements;

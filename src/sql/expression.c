@@ -396,11 +396,7 @@ static void walk_node(struct walk *w, const char *kind, const json_t *fields)
 		return;
 	case NODE_SAMPLE: check_sample(w, fields); break;
 	case NODE_TYPE: check_type(w, fields); break;
-	case NODE_EXECUTE:
-		walk_raise(w, VERDICT_SESSION, VERDICT_REASON_SESSION,
-			   tree_string(fields, "name"));
-		walk_effect(w, EFFECT_EXECUTE, 0, tree_string(fields, "name"), NULL);
-		break;
+	case NODE_EXECUTE: walk_execute(w, fields); return;
 	}
 	walk_fields(w, fields);
 }

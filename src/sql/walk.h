@@ -43,6 +43,9 @@ void walk_effect(struct walk *w, enum effect_kind kind, unsigned flags, const ch
 		 const char *value);
 void walk_pin(struct walk *w, enum pin_reason pin, unsigned flags);
 
+/* EXECUTE: what is executed is not known here; the arguments are judged. */
+void walk_execute(struct walk *w, const json_t *fields);
+
 /* Copies into the arena; NULL (failed) without memory, and for NULL. */
 const char *walk_copy(struct walk *w, const char *text);
 const char *walk_format(struct walk *w, const char *format, ...)
