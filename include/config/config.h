@@ -146,6 +146,9 @@ struct config {
 	int max_user_connections;        /* servers of one user, each node apart; 0: no limit */
 	int max_user_client_connections; /* 0: no limit */
 	int max_prepared_statements;     /* per server connection */
+	size_t max_prepared_bytes;
+	int max_client_statements;
+	size_t max_client_statement_bytes;
 	bool strict_hints;
 
 	usec query_wait_timeout;

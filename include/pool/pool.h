@@ -33,13 +33,14 @@ struct pool_limits {
 	usec server_check_delay;     /* a server idle for longer is checked before it is lent */
 	usec reserve_pool_timeout;   /* who has waited this long may have one of the reserve */
 	usec cancel_wait_timeout;
-	int max_prepared_statements;   /* on one server */
+	int max_prepared_statements;   /* on one server; 0: any number */
+	size_t max_prepared_bytes;     /* of their texts; 0: any number */
 	uint8_t server_protocol_minor; /* of protocol 3: the newest that servers are asked for */
 	bool server_round_robin;       /* the server idle for longest is lent next */
 	struct conn_tcp_options tcp;
 	struct tls_context *tls; /* for servers, the snapshot's; NULL: none */
-	char check_query[1025]; /* "": only the socket is looked at */
-	char reset_query[1025]; /* "": none */
+	char check_query[1025];  /* "": only the socket is looked at */
+	char reset_query[1025];  /* "": none */
 };
 
 /* What pools need from above. */

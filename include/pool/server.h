@@ -129,13 +129,23 @@ enum server_statement {
 enum server_statement server_find_statement(struct server *server, uint64_t id, uint64_t context);
 
 /*
- * Notes that a Parse for it is on its way. When more than the limit are held, *evicted_out is the
- * id of the one used longest ago, to be closed on the server; else 0. false without memory.
+ * Notes that it is being prepared there, or that it may be (SERVER_CONTEXT_UNKNOWN); `bytes`: of
+ * its text. false without memory. Nothing when it is noted already.
  */
-bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
-			  uint64_t *evicted_out);
+bool server_add_statement(struct server *server, uint64_t id, size_t bytes, uint64_t context);
+
+/*
+ * While more is held than max_prepared_statements and max_prepared_bytes allow: forgets the one
+ * used longest ago, but not `kept_id` nor the newest, and returns its id: it is to be closed on
+ * the server. 0: no more than that.
+ */
+uint64_t server_evict_statement(struct server *server, uint64_t kept_id);
+
+/* What it was prepared for is no longer right: SERVER_STATEMENT_STALE from now on. */
+void server_expire_statement(struct server *server, uint64_t id);
 void server_drop_statement(struct server *server, uint64_t id);
 void server_drop_all_statements(struct server *server);
 size_t server_statement_count(const struct server *server);
+size_t server_statement_bytes(const struct server *server);
 
 #endif

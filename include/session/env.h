@@ -37,6 +37,8 @@ struct session_limits {
 	usec cancel_wait_timeout;
 	size_t client_buffer;
 	bool server_fast_close;
+	size_t client_statements_max;  /* prepared ones that a client may have */
+	size_t client_statement_bytes; /* of their texts */
 	bool strict_hints;
 	bool log_connections;
 	bool log_disconnections;

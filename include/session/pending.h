@@ -55,7 +55,9 @@ struct pending_entry {
 	/* QUERY, EXECUTE: whose effects follow its completion; kept by the request or the
 	 * statement. */
 	const struct statement_facts *facts;
-	struct statement *facts_owner; /* one reference that keeps `facts` alive, or NULL */
+	/* BIND, DESCRIBE, EXECUTE: of which statement; keeps `facts` alive. One reference or
+	 * NULL. */
+	struct statement *facts_owner;
 	char *closed_name;  /* ANSWER to a Close: owned; with `statement`, to be undone when it is
 			       skipped */
 	struct bytes *text; /* ANSWER, REPLACE: owned */

@@ -53,9 +53,16 @@ struct op {
 	uint32_t name_length; /* without its NUL */
 	struct statement
 		*statement; /* Parse, Bind, Describe of a statement: one reference; else NULL */
+	bool is_of_portal;  /* Describe: `statement` is what the portal was made of */
+	/* Execute of SQL's PREPARE: hash of the name that it gives to statement->target; of
+	 * DEALLOCATE: the name that it takes (owned) and what that led to (one reference). */
+	uint64_t name_hash;
+	char *closed_name;
+	struct statement *closed;
 	const struct statement_facts
 		*facts;       /* Query and Execute: whose effects it has; may be NULL */
-	struct bytes *answer; /* OP_ANSWER and OP_REFUSE: owned */
+	struct bytes *answer; /* OP_ANSWER and OP_REFUSE; a Query's OP_REWRITE: what is sent for
+				 its present bytes; owned */
 };
 
 #define REQUEST_OPS_INLINE 8
@@ -74,6 +81,7 @@ struct request {
 	size_t capacity;
 	struct op ops_inline[REQUEST_OPS_INLINE];
 	struct statement_facts *query_facts; /* owned: of a Query */
+	struct sql_uses *uses; /* owned: names in a Query, see session/sql_prepare.h */
 
 	/* Found by classify. */
 	struct verdict verdict; /* the worst of all its statements; no effects in it */
@@ -84,15 +92,17 @@ struct request {
 	enum pin_reason pin;  /* a state that it leaves in the server */
 	bool may_leave_state; /* see struct verdict */
 	bool has_executes;
-	bool has_listen;    /* LISTEN, to be answered by us */
-	bool needs_server;  /* false: we can answer all of it */
-	bool is_refused;    /* by us, before any server is in it: what follows is skipped */
-	bool is_taken;      /* its bytes are out of the client's input */
-	bool is_sent;       /* its bytes have left; a failure after this is 08006 */
-	bool is_wait_told;  /* query_wait_notify */
-	bool is_overdue;    /* query_timeout: it is being cancelled */
-	bool has_error;     /* an error was passed on to the client */
-	bool is_setup_sent; /* prepare stage: settings are on their way */
+	bool has_listen;         /* LISTEN, to be answered by us */
+	bool needs_server;       /* false: we can answer all of it */
+	bool is_refused;         /* by us, before any server is in it: what follows is skipped */
+	bool is_taken;           /* its bytes are out of the client's input */
+	bool is_sent;            /* its bytes have left; a failure after this is 08006 */
+	bool is_wait_told;       /* query_wait_notify */
+	bool is_overdue;         /* query_timeout: it is being cancelled */
+	bool has_error;          /* an error was passed on to the client */
+	bool is_setup_sent;      /* prepare stage: settings or statements are on their way */
+	bool is_statement_setup; /* statements: they may be set up in a transaction, too */
+	bool is_setup_refused;   /* ... and the client has been told why not */
 	bool is_setup_retried;
 
 	uint64_t avoid; /* nodes (1 << index) that could not be connected to */
@@ -136,8 +146,8 @@ void request_take(struct request *request);
  * Answers a request of which nothing was sent with an error of ours (its DETAIL has the reason,
  * one word), as PostgreSQL would: for a Query, error and ReadyForQuery; for extended messages the
  * error, nothing until the Sync, then ReadyForQuery. Not for use inside a transaction that a
- * server has (there a message is refused by OP_REFUSE, so that the server's fails too). A login that
- * fails ends the session. Returns what the stage is to return.
+ * server has (there a message is refused by OP_REFUSE, so that the server's fails too). A login
+ * that fails ends the session. Returns what the stage is to return.
  */
 enum stage_result request_fail(struct request *request, const char *sqlstate, const char *reason,
 			       const char *message);

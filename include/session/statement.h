@@ -6,13 +6,14 @@
 #include <stdint.h>
 
 #include "sql/judge.h"
+#include "sql/names.h"
 #include "sql/verdict.h"
 
 /*
- * Prepared statements of the extended protocol. A worker keeps each text (with its parameter
- * types) once, under an id that no other text in the process ever has; clients' names lead to it,
- * and on servers it is prepared under a name made of the id, when first needed. Which servers
- * have it, the servers know (pool/server.h).
+ * Prepared statements, of the extended protocol and of SQL's PREPARE. A worker keeps each text
+ * (with its parameter types) once, under an id that no other text in the process ever has;
+ * clients' names lead to it, and on servers it is prepared under a name made of the id, when
+ * first needed. Which servers have it, the servers know (pool/server.h).
  */
 
 /* What is remembered of a judgement for as long as the text may be executed. */
@@ -23,15 +24,37 @@ struct statement_facts {
 	bool is_explicit_read_only;
 	bool has_transaction_control;
 	bool may_leave_state;
+	bool uses_names; /* PREPARE, EXECUTE or DEALLOCATE of a name, see session/sql_prepare.h */
 	enum pin_reason pin; /* the first one among its effects */
 	struct hints *hints; /* of its comments; NULL: none */
 	size_t n_effects;
 	struct effect effects[]; /* the texts follow in the same allocation */
 };
 
-/* NULL without memory. */
-struct statement_facts *statement_facts_create(const struct judgement *judgement);
+struct statement;
+
+/*
+ * `executed`: what the text's EXECUTEs run, in their order, NULL where that is not known: it
+ * happens with them. Fewer than the text has: the others are not known. NULL without memory.
+ */
+struct statement_facts *statement_facts_create(const struct judgement *judgement,
+					       struct statement *const *executed,
+					       size_t n_executed);
 void statement_facts_destroy(struct statement_facts **facts);
+
+enum statement_form {
+	STATEMENT_PARSE,     /* body: of a Parse message behind its name */
+	STATEMENT_REWRITTEN, /* the same; a text in which a name was replaced by one of ours */
+	STATEMENT_SQL,       /* body: of PREPARE behind its name, "(types) AS query" */
+	STATEMENT_FORM_COUNT
+};
+
+/* How a rewritten text differs from what the client wrote, in characters. */
+struct statement_rename {
+	uint64_t origin;   /* id of the statement as the client wrote it */
+	uint32_t at;       /* where the name begins, from 0 */
+	uint32_t original; /* of the client's name, as it is spelled */
+};
 
 struct statement {
 	uint64_t id;
@@ -44,8 +67,14 @@ struct statement {
 	 */
 	bool is_proved;
 	struct statement_facts *facts;
-	size_t body_length; /* of the Parse message behind its name: text, NUL, types */
+	size_t body_length;
+	size_t key_length; /* of body and what follows it in memory: what it is found by */
 	uint8_t *body;
+	uint8_t form;                   /* enum statement_form */
+	enum name_use_kind target_use;  /* what a rewritten text does with ... */
+	bool is_unshared;               /* known by its id only, gone with its last reference */
+	struct statement *target;       /* ... this one: one reference; else NULL */
+	struct statement_rename rename; /* of a rewritten text */
 	struct statement_cache *cache;
 	struct statement *lru_newer; /* while nobody holds it but the cache */
 	struct statement *lru_older;
@@ -57,16 +86,16 @@ struct statement_cache;
 struct statement_cache *statement_cache_create(size_t idle_bytes_max);
 void statement_cache_destroy(struct statement_cache **cache);
 
-/* The statement with this Parse body, if the cache has it: one reference, the caller's. Else
- * NULL. */
-struct statement *statement_find(struct statement_cache *cache, const uint8_t *body,
-				 size_t length);
+/* The statement with this body, if the cache has it: one reference, the caller's. Else NULL. */
+struct statement *statement_find(struct statement_cache *cache, enum statement_form form,
+				 const uint8_t *body, size_t length);
 
 /*
- * The statement with this Parse body, which has been judged so. One reference, the caller's. NULL
+ * The statement with this body, which has been judged so. One reference, the caller's. NULL
  * without memory.
  */
-struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
+struct statement *statement_get(struct statement_cache *cache, enum statement_form form,
+				const uint8_t *body, size_t length,
 				const struct judgement *judgement);
 
 /*
@@ -77,6 +106,22 @@ struct statement *statement_get(struct statement_cache *cache, const uint8_t *bo
 void statement_prove(struct statement *statement);
 void statement_disprove(struct statement *statement);
 bool statement_is_proved(struct statement *statement);
+
+/*
+ * Rewritten ones: found by their body and by what they were before, as two clients may have names
+ * of different length. A reference to the target is taken.
+ */
+struct statement *statement_find_rewritten(struct statement_cache *cache, const uint8_t *body,
+					   size_t length, uint64_t origin);
+struct statement *statement_get_rewritten(struct statement_cache *cache, const uint8_t *body,
+					  size_t length, const struct judgement *judgement,
+					  struct statement *target, enum name_use_kind target_use,
+					  const struct statement_rename *rename);
+
+/* One that nobody else will find, though the text be the same. */
+struct statement *statement_create_unshared(struct statement_cache *cache,
+					    enum statement_form form, const uint8_t *body,
+					    size_t length, const struct judgement *judgement);
 
 struct statement *statement_ref(struct statement *statement);
 void statement_unref(struct statement **statement);

@@ -184,12 +184,14 @@ static void forget_reports(struct server *server)
 struct statements {
 	struct strmap *by_id;
 	struct list by_use; /* the one used longest ago first */
+	size_t bytes;       /* of their texts */
 };
 
 struct statement_entry {
 	struct list_node node;
 	uint64_t id;
 	uint64_t context;
+	size_t bytes;
 };
 
 static struct statement_entry *find_statement(struct server *server, uint64_t id)
@@ -232,16 +234,18 @@ void server_drop_statement(struct server *server, uint64_t id)
 		return;
 	strmap_remove(server->statements->by_id, &id, sizeof(id));
 	list_remove(&server->statements->by_use, &entry->node);
+	server->statements->bytes -= entry->bytes;
 	free(entry);
 }
 
-bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
-			  uint64_t *evicted_out)
+bool server_add_statement(struct server *server, uint64_t id, size_t bytes, uint64_t context)
 {
-	struct statement_entry *entry;
-	int limit = server->pool->env->limits.max_prepared_statements;
+	struct statement_entry *entry = find_statement(server, id);
 
-	*evicted_out = 0;
+	if (entry) {
+		entry->context = context;
+		return true;
+	}
 	if (!make_statements(server))
 		return false;
 	entry = calloc(1, sizeof(*entry));
@@ -249,18 +253,52 @@ bool server_add_statement(struct server *server, uint64_t id, uint64_t context,
 		return false;
 	entry->id = id;
 	entry->context = context;
+	entry->bytes = bytes;
 	if (!strmap_set(server->statements->by_id, &id, sizeof(id), entry)) {
 		free(entry);
 		return false;
 	}
 	list_push_back(&server->statements->by_use, &entry->node);
-	if (limit > 0 && server->statements->by_use.count > (size_t)limit) {
-		entry = LIST_ENTRY(list_first(&server->statements->by_use),
-				   struct statement_entry, node);
-		*evicted_out = entry->id;
-		server_drop_statement(server, entry->id);
-	}
+	server->statements->bytes += bytes;
 	return true;
+}
+
+static bool holds_too_many(const struct server *server)
+{
+	const struct pool_limits *limits = &server->pool->env->limits;
+	size_t count = server_statement_count(server);
+
+	return (limits->max_prepared_statements > 0 &&
+		count > (size_t)limits->max_prepared_statements) ||
+	       (limits->max_prepared_bytes > 0 && count > 1 &&
+		server->statements->bytes > limits->max_prepared_bytes);
+}
+
+uint64_t server_evict_statement(struct server *server, uint64_t kept_id)
+{
+	size_t older = server_statement_count(server);
+
+	if (!holds_too_many(server))
+		return 0;
+	LIST_EACH (&server->statements->by_use, node) {
+		uint64_t id = LIST_ENTRY(node, struct statement_entry, node)->id;
+
+		if (--older == 0)
+			break;
+		if (id == kept_id)
+			continue;
+		server_drop_statement(server, id);
+		return id;
+	}
+	return 0;
+}
+
+void server_expire_statement(struct server *server, uint64_t id)
+{
+	struct statement_entry *entry = find_statement(server, id);
+
+	if (entry)
+		entry->context = SERVER_CONTEXT_UNKNOWN;
 }
 
 void server_drop_all_statements(struct server *server)
@@ -280,6 +318,11 @@ void server_drop_all_statements(struct server *server)
 size_t server_statement_count(const struct server *server)
 {
 	return server->statements ? server->statements->by_use.count : 0;
+}
+
+size_t server_statement_bytes(const struct server *server)
+{
+	return server->statements ? server->statements->bytes : 0;
 }
 
 /* --- bytes that come while no session has it --- */

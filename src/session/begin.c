@@ -74,7 +74,7 @@ static bool is_unnamed(const uint8_t *message, size_t skip)
 /* Describe: of such a statement, or of the portal that the Bind before it has made. */
 static bool is_plain_describe(const struct op *op, const uint8_t *message, bool is_bound)
 {
-	if (op->statement)
+	if (op->statement && !op->is_of_portal)
 		return control_of(op->statement->facts) != NULL;
 	return is_bound && message[FRAME_HEADER_BYTES] == 'P' && is_unnamed(message, 1);
 }
@@ -160,7 +160,7 @@ static void build_answer(const struct op *op, struct bytes *out)
 	case MSG_F_BIND: build_empty(out, MSG_B_BIND_COMPLETE); break;
 	case MSG_F_CLOSE: build_empty(out, MSG_B_CLOSE_COMPLETE); break;
 	case MSG_F_DESCRIBE:
-		if (op->statement) {
+		if (op->statement && !op->is_of_portal) {
 			mark = build_begin(out, MSG_B_PARAMETER_DESCRIPTION);
 			build_u16(out, 0);
 			build_end(out, mark);

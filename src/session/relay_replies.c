@@ -13,6 +13,7 @@
 #include "session/channels.h"
 #include "session/client.h"
 #include "session/relay_private.h"
+#include "session/sql_prepare.h"
 #include "wire/build.h"
 #include "wire/error.h"
 #include "wire/frame.h"
@@ -152,21 +153,22 @@ static bool keep_names_due(struct client *client, struct statement_map *kept)
  */
 static void forget_statements(struct client *client)
 {
+	struct log_ctx ctx = client_log_ctx(client);
 	struct server *server = client->server;
 	struct statement_map kept = { 0 };
-	uint64_t evicted;
 
 	if (!keep_names_due(client, &kept))
-		log_warnx(&client->ctx, "out of memory: a prepared statement is forgotten");
+		log_warnx(&ctx, "out of memory: a prepared statement is forgotten");
 	statement_map_clear(&client->statements);
 	client->statements = kept;
 	server_drop_all_statements(server);
 	for (uint32_t i = 0; i < client->pending.count; i++) {
 		const struct pending_entry *entry = pending_at(&client->pending, i);
 
-		if (entry->kind == PENDING_PARSE && entry->is_named &&
+		if (entry->is_named &&
 		    !server_add_statement(server, entry->statement->id,
-					  settings_context(client->txn.settings), &evicted))
+					  entry->statement->body_length,
+					  settings_context(client->txn.settings)))
 			server->is_close_needed = true;
 	}
 }
@@ -187,6 +189,8 @@ static void apply_effect(struct client *client, const struct effect *effect, con
 	case EFFECT_DEALLOCATE:
 		if (!effect->name)
 			forget_statements(client);
+		else if (!sql_names_are_replaced(client))
+			statement_map_remove(&client->statements, effect->name);
 		break;
 	default: break;
 	}
@@ -232,6 +236,8 @@ static enum reply_fate take_command_complete(struct incoming *in, const struct f
 	if (!first || (first->kind != PENDING_QUERY && first->kind != PENDING_EXECUTE))
 		return REPLY_BROKEN;
 	apply_effects(in->client, first, frame);
+	if (first->kind == PENDING_QUERY)
+		sql_names_note_done(in->client, first->commands_done);
 	first->commands_done++;
 	if (in->client->is_query_cut && first->commands_done > 1 && in->client->pin == PIN_NONE)
 		in->client->pin = PIN_UNKNOWN_STATE;
@@ -289,10 +295,10 @@ static void undo_parse(struct client *client, const struct pending_entry *entry)
 	struct server *server = client->server;
 	struct statement *statement = entry->statement;
 
-	if (!statement)
+	if (!statement || entry->closed_name)
 		return;
 	statement_disprove(statement);
-	if (entry->kind == PENDING_PARSE && entry->is_named)
+	if (entry->is_named)
 		server_drop_statement(server, statement->id);
 	else if (entry->kind == PENDING_PARSE && server->unnamed_statement == statement->id)
 		server->unnamed_statement = 0;
@@ -302,14 +308,12 @@ static void undo_parse(struct client *client, const struct pending_entry *entry)
 static void undo_close(struct client *client, const struct pending_entry *entry)
 {
 	struct server *server = client->server;
-	uint64_t evicted = 0;
 
 	if (entry->closed_id == 0 ||
 	    server_find_statement(server, entry->closed_id, SERVER_CONTEXT_UNKNOWN) !=
 		    SERVER_STATEMENT_ABSENT)
 		return;
-	if (!server_add_statement(server, entry->closed_id, SERVER_CONTEXT_UNKNOWN, &evicted) ||
-	    evicted != 0)
+	if (!server_add_statement(server, entry->closed_id, 0, SERVER_CONTEXT_UNKNOWN))
 		server->is_close_needed = true;
 }
 
@@ -450,6 +454,21 @@ static bool end_refused_begin(struct client *client)
 	return pending_add(&client->pending, PENDING_SYNC, PENDING_FORWARD) != NULL;
 }
 
+/* An error that speaks of a statement by our name for it. */
+static bool tell_renamed(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+	const struct pending_entry *first = pending_first(&client->pending);
+	const struct statement *statement =
+		first->facts_owner ? first->facts_owner : first->statement;
+
+	if (!client->conn || !frame_is_whole(frame) || !sql_names_are_replaced(client))
+		return false;
+	queue_replies(in);
+	return sql_names_rewrite_error(client, statement, frame->body, frame->body_length,
+				       conn_out(client->conn));
+}
+
 static enum reply_fate take_error(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
@@ -471,6 +490,8 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 		send_text(client, first->text);
 		fate = REPLY_SWALLOW;
 	}
+	if (fate == REPLY_PASS && tell_renamed(in, frame))
+		fate = REPLY_SWALLOW;
 	if (first->kind != PENDING_QUERY && first->kind != PENDING_FUNCTION_CALL &&
 	    first->kind != PENDING_SYNC)
 		skip_to_sync(client);
@@ -792,6 +813,7 @@ static void lose(struct client *client, const char *why)
 {
 	struct request *request = client->request;
 	struct log_ctx ctx = client_log_ctx(client);
+	bool is_txn_lost = txn_is_open(&client->txn) && !txn_is_deferred(&client->txn);
 	char message[200];
 
 	snprintf(message, sizeof(message), "pointsman: the connection to the server was lost: %s",
@@ -802,7 +824,7 @@ static void lose(struct client *client, const char *why)
 		client_check_gone(client);
 		return;
 	}
-	if (request && !request->is_sent) {
+	if (request && !request->is_sent && !is_txn_lost) {
 		/* Nothing of it was sent: another server may do, else it fails in its stage, not
 		 * executed. */
 		if (request->stage == STAGE_PREPARE && prepare_retry(request))
@@ -819,8 +841,10 @@ static void lose(struct client *client, const char *why)
 	if (request || client->is_batch_open)
 		tell_lost(client, "08006", message);
 	forget_transaction(client);
-	if (request)
+	if (request) {
+		request->stage = STAGE_RELAY; /* it may have waited for its statements */
 		request_resume(request, true);
+	}
 	client_resume(client);
 }
 

@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "session/client.h"
 #include "session/relay_private.h"
+#include "session/sql_prepare.h"
 #include "wire/build.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -122,34 +123,102 @@ static bool is_prepared(struct outgoing *out, const struct statement *statement,
 	return false;
 }
 
-static bool prepare_named(struct outgoing *out, struct statement *statement,
-			  enum pending_action action, uint64_t name_hash)
+static bool note_swallowed(struct outgoing *out, enum pending_kind kind)
 {
-	char name[STATEMENT_NAME_MAX];
-	uint64_t evicted;
-
-	statement_name(statement->id, name);
-	build_parse_of(out, statement, name);
-	return server_add_statement(out->server, statement->id, context_of(out), &evicted) &&
-	       note_parse(out, statement, action, name_hash, true) && close_evicted(out, evicted);
+	return pending_add(&out->client->pending, kind, PENDING_SWALLOW) != NULL;
 }
 
-/* For Bind and Describe: the server must have the statement; the client does not see how. */
+/*
+ * A statement of SQL's PREPARE, between messages of the client: with a statement and a portal of
+ * their own, so that the client's unnamed ones stay. What is left of the last time is closed
+ * first.
+ */
+static bool prepare_by_sql(struct outgoing *out, struct statement *statement)
+{
+	static const char scratch[] = STATEMENT_NAME_PREFIX "0";
+	struct bytes *to = conn_out(out->server->conn);
+	struct pending_entry *entry;
+
+	queue_run(out);
+	for (const char *kind = "SP"; *kind; kind++) {
+		size_t mark = build_begin(to, MSG_F_CLOSE);
+
+		build_u8(to, (uint8_t)*kind);
+		build_string(to, scratch);
+		build_end(to, mark);
+		if (!note_swallowed(out, PENDING_CLOSE))
+			return false;
+	}
+	sql_names_build_prepare(to, statement, scratch);
+	out->client->identity->database->traffic.server_parse_count++;
+	if (!note_swallowed(out, PENDING_PARSE) || !note_swallowed(out, PENDING_BIND))
+		return false;
+	entry = pending_add(&out->client->pending, PENDING_EXECUTE, PENDING_SWALLOW);
+	if (!entry)
+		return false;
+	entry->statement = statement_ref(statement);
+	entry->is_named = true;
+	return true;
+}
+
+/* The server may hold too many now: but not `kept` is closed. */
+static bool make_room(struct outgoing *out, const struct statement *kept)
+{
+	uint64_t id;
+
+	queue_run(out);
+	while ((id = server_evict_statement(out->server, kept ? kept->id : 0)) != 0) {
+		if (!close_evicted(out, id))
+			return false;
+	}
+	return true;
+}
+
+static bool prepare_named(struct outgoing *out, struct statement *statement,
+			  enum pending_action action, uint64_t name_hash,
+			  const struct statement *kept)
+{
+	char name[STATEMENT_NAME_MAX];
+
+	if (!server_add_statement(out->server, statement->id, statement->body_length,
+				  context_of(out)))
+		return false;
+	if (statement->form == STATEMENT_SQL)
+		return prepare_by_sql(out, statement) && make_room(out, kept);
+	statement_name(statement->id, name);
+	build_parse_of(out, statement, name);
+	return note_parse(out, statement, action, name_hash, true) && make_room(out, kept);
+}
+
+/* The server must have the statement; the client does not see how. */
+static bool ensure_named(struct outgoing *out, struct statement *statement,
+			 const struct statement *kept)
+{
+	bool failed = false;
+
+	return is_prepared(out, statement, &failed) ||
+	       (!failed && prepare_named(out, statement, PENDING_SWALLOW, 0, kept));
+}
+
+/* For Bind and Describe. */
 static bool ensure_prepared(struct outgoing *out, const struct op *op)
 {
 	struct statement *statement = op->statement;
-	bool failed = false;
 
-	if (!statement)
+	if (!statement || op->is_of_portal || (op->name_length > 0 && op->action != OP_REWRITE))
 		return true;
-	if (op->action == OP_REWRITE)
-		return is_prepared(out, statement, &failed) ||
-		       (!failed && prepare_named(out, statement, PENDING_SWALLOW, 0));
-	if (out->server->unnamed_statement == statement->id)
-		return true;
-	build_parse_of(out, statement, "");
-	out->server->unnamed_statement = statement->id;
-	return note_parse(out, statement, PENDING_SWALLOW, 0, false);
+	if (op->action == OP_REWRITE) {
+		if (!ensure_named(out, statement, NULL))
+			return false;
+	} else if (out->server->unnamed_statement != statement->id) {
+		build_parse_of(out, statement, "");
+		out->server->unnamed_statement = statement->id;
+		if (!note_parse(out, statement, PENDING_SWALLOW, 0, false))
+			return false;
+	}
+	/* EXECUTE is described by what it executes. */
+	return !statement->target || statement->target_use != NAME_EXECUTE ||
+	       ensure_named(out, statement->target, statement);
 }
 
 /* The message with its statement's name replaced; what of its end is not there yet follows as it
@@ -170,20 +239,30 @@ static void send_renamed(struct outgoing *out, const struct op *op)
 	build_raw(to, message + rest, op->present - rest);
 }
 
+/* Parse as the client wrote it: of the unnamed statement, or with names that are not replaced. */
+static bool send_own_parse(struct outgoing *out, const struct op *op)
+{
+	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
+	bool is_unnamed = name[0] == '\0';
+
+	if (is_unnamed)
+		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
+	add_to_run(out, op);
+	return note_parse(out, op->statement, PENDING_FORWARD,
+			  is_unnamed ? 0 : statement_name_hash(name), false);
+}
+
 static bool send_parse(struct outgoing *out, const struct op *op)
 {
 	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
 	struct pending_entry *entry;
 	bool failed = false;
 
-	if (op->action != OP_REWRITE) {
-		out->server->unnamed_statement = op->statement ? op->statement->id : 0;
-		add_to_run(out, op);
-		return note_parse(out, op->statement, PENDING_FORWARD, 0, false);
-	}
+	if (op->action != OP_REWRITE)
+		return send_own_parse(out, op);
 	if (!is_prepared(out, op->statement, &failed))
 		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
-						statement_name_hash(name));
+						statement_name_hash(name), NULL);
 	entry = pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
 	if (!entry)
 		return false;
@@ -197,13 +276,18 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 
 static bool send_named_op(struct outgoing *out, const struct op *op, enum pending_kind kind)
 {
+	struct pending_entry *entry;
+
 	if (!ensure_prepared(out, op))
 		return false;
 	if (op->action == OP_REWRITE)
 		send_renamed(out, op);
 	else
 		add_to_run(out, op);
-	return pending_add(&out->client->pending, kind, PENDING_FORWARD) != NULL;
+	entry = pending_add(&out->client->pending, kind, PENDING_FORWARD);
+	if (entry)
+		entry->facts_owner = statement_ref(op->statement);
+	return entry != NULL;
 }
 
 static bool send_plain(struct outgoing *out, const struct op *op, enum pending_kind kind)
@@ -216,6 +300,57 @@ static bool send_plain(struct outgoing *out, const struct op *op, enum pending_k
 	entry->facts_owner = statement_ref(op->statement);
 	add_to_run(out, op);
 	return true;
+}
+
+/* What PREPARE is to make must not be there yet; what the others name must be. */
+static bool ensure_target(struct outgoing *out, struct statement *statement)
+{
+	struct statement *target = statement->target;
+
+	if (statement->target_use != NAME_PREPARE)
+		return ensure_named(out, target, statement);
+	if (server_find_statement(out->server, target->id, context_of(out)) ==
+	    SERVER_STATEMENT_ABSENT)
+		return true;
+	server_drop_statement(out->server, target->id);
+	queue_run(out);
+	return close_evicted(out, target->id);
+}
+
+/* Notes what the server will have, or have no more, and what is undone should it fail. */
+static bool note_target(struct outgoing *out, struct op *op, struct pending_entry *entry)
+{
+	struct statement *target = op->statement->target;
+
+	if (op->statement->target_use == NAME_PREPARE) {
+		entry->statement = statement_ref(target);
+		entry->name_hash = op->name_hash;
+		entry->is_named = true;
+		return server_add_statement(out->server, target->id, target->body_length,
+					    context_of(out)) &&
+		       make_room(out, op->statement);
+	}
+	if (op->statement->target_use == NAME_DEALLOCATE) {
+		entry->closed_id = target->id;
+		server_drop_statement(out->server, target->id);
+		entry->statement = op->closed;
+		entry->closed_name = op->closed_name;
+		op->closed = NULL;
+		op->closed_name = NULL;
+	}
+	return true;
+}
+
+static bool send_execute(struct outgoing *out, struct op *op)
+{
+	struct pending_entry *entry;
+
+	if (!op->statement || !op->statement->target)
+		return send_plain(out, op, PENDING_EXECUTE);
+	if (!ensure_target(out, op->statement) || !send_plain(out, op, PENDING_EXECUTE))
+		return false;
+	entry = pending_at(&out->client->pending, out->client->pending.count - 1);
+	return note_target(out, op, entry);
 }
 
 static bool queue_answer(struct outgoing *out, struct op *op)
@@ -305,6 +440,21 @@ static bool send_begin(struct outgoing *out)
 	return note_begin(client, PENDING_QUERY);
 }
 
+/* A Query in which names were replaced. */
+static bool send_rewritten_query(struct outgoing *out, const struct op *op)
+{
+	struct pending_entry *entry =
+		pending_add(&out->client->pending, PENDING_QUERY, PENDING_FORWARD);
+
+	if (!entry)
+		return false;
+	entry->facts = op->facts;
+	queue_run(out);
+	bytes_append(conn_out(out->server->conn), bytes_begin(op->answer),
+		     bytes_length(op->answer));
+	return true;
+}
+
 /* A Query ends an open batch, and the unnamed statement of both sides. */
 static bool send_query(struct outgoing *out, const struct op *op)
 {
@@ -315,7 +465,8 @@ static bool send_query(struct outgoing *out, const struct op *op)
 	/* What stands behind the part that was judged may have set anything. */
 	out->client->is_query_cut = op->present < op->size;
 	out->client->is_server_odd |= out->client->is_query_cut;
-	return send_plain(out, op, PENDING_QUERY);
+	return op->action == OP_REWRITE ? send_rewritten_query(out, op)
+					: send_plain(out, op, PENDING_QUERY);
 }
 
 static bool send_sync(struct outgoing *out, const struct op *op)
@@ -343,7 +494,7 @@ static bool send_op(struct outgoing *out, struct op *op)
 	case MSG_F_PARSE: return send_parse(out, op);
 	case MSG_F_BIND: return send_named_op(out, op, PENDING_BIND);
 	case MSG_F_DESCRIBE: return send_named_op(out, op, PENDING_DESCRIBE);
-	case MSG_F_EXECUTE: return send_plain(out, op, PENDING_EXECUTE);
+	case MSG_F_EXECUTE: return send_execute(out, op);
 	case MSG_F_CLOSE: return send_plain(out, op, PENDING_CLOSE);
 	case MSG_F_SYNC: return send_sync(out, op);
 	case MSG_F_FUNCTION_CALL:

@@ -12,6 +12,7 @@
 #include "base/panic.h"
 #include "session/channels.h"
 #include "session/client.h"
+#include "session/sql_prepare.h"
 #include "wire/build.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -67,6 +68,9 @@ struct request *request_create(struct client *client)
 static void release_op(struct op *op)
 {
 	statement_unref(&op->statement);
+	statement_unref(&op->closed);
+	free(op->closed_name);
+	op->closed_name = NULL;
 	if (op->answer) {
 		bytes_free(op->answer);
 		free(op->answer);
@@ -96,6 +100,7 @@ void request_destroy(struct request **request_pointer)
 	if (request->ops != request->ops_inline)
 		free(request->ops);
 	statement_facts_destroy(&request->query_facts);
+	sql_uses_destroy(&request->uses);
 	request->next_free = env->free_requests;
 	env->free_requests = request;
 }
@@ -174,6 +179,11 @@ static void forget_names(struct request *request)
 		const struct op *op = &request->ops[i];
 		const char *name;
 
+		if (op->name_hash)
+			statement_map_remove_hash(&client->statements, op->name_hash,
+						  op->statement->target);
+		if (op->closed_name && !statement_map_find(&client->statements, op->closed_name))
+			statement_map_add(&client->statements, op->closed_name, op->closed);
 		if (op->type != MSG_F_PARSE || !op->statement)
 			continue;
 		name = (const char *)bytes + op->offset + FRAME_HEADER_BYTES;

@@ -11,6 +11,7 @@
 #include "base/panic.h"
 #include "session/begin.h"
 #include "session/client.h"
+#include "session/sql_prepare.h"
 #include "wire/build.h"
 #include "wire/cursor.h"
 #include "wire/frame.h"
@@ -105,34 +106,113 @@ static bool refuse_failed(struct op *op)
 
 /* --- Query --- */
 
-static bool is_own_name(const char *name)
+static bool refuse_name(struct op *op, const char *sqlstate, const char *name, const char *what)
 {
-	return strncmp(name, STATEMENT_NAME_PREFIX, strlen(STATEMENT_NAME_PREFIX)) == 0;
+	char message[200];
+
+	snprintf(message, sizeof(message), "prepared statement \"%.100s\" %s", name, what);
+	return refuse(op, sqlstate, message);
 }
 
-/*
- * DEALLOCATE of a statement that was prepared by protocol: what the client calls it, no server
- * knows. And no client may take away what servers hold under names of ours.
- */
-static bool classify_deallocate(struct request *request, struct op *op)
+static bool refuse_too_many(struct op *op)
 {
-	struct client *client = request->client;
-	const struct effect *effect =
-		op->facts && op->facts->n_effects == 1 ? &op->facts->effects[0] : NULL;
-	struct bytes *out;
+	struct bytes *out = answer(op, OP_REFUSE);
 
-	if (!effect || effect->kind != EFFECT_DEALLOCATE || !effect->name)
-		return true;
-	if (is_own_name(effect->name))
-		return refuse(op, "26000", "prepared statement does not exist");
-	if (!statement_map_find(&client->statements, effect->name) || request->n_ops > 1 ||
-	    client->is_batch_open || !pending_is_empty(&client->pending))
-		return true;
-	statement_map_remove(&client->statements, effect->name);
-	out = answer(op, OP_ANSWER);
 	if (out)
-		build_command_complete(out, "DEALLOCATE");
+		build_error(out, "ERROR", "54000",
+			    "pointsman: the client has too many prepared statements",
+			    "reason: client_statements",
+			    "See max_client_statements and max_client_statement_bytes.");
 	return out && !out->failed;
+}
+
+/* A statement that PREPAREs one or takes one away, answered by us. */
+static bool answer_command(struct op *op, const char *tag)
+{
+	struct bytes *out = answer(op, OP_ANSWER);
+
+	if (out)
+		build_command_complete(out, tag);
+	return out && !out->failed;
+}
+
+/* What a Query with names of prepared statements comes to. */
+static bool take_names(struct request *request, struct op *op, enum sql_names names,
+		       const char *name)
+{
+	switch (names) {
+	case SQL_NAMES_REPLACED: op->action = OP_REWRITE; return true;
+	case SQL_NAMES_ANSWERED: return answer_command(op, "DEALLOCATE");
+	case SQL_NAMES_EXISTS: return refuse_name(op, "42P05", name, "already exists");
+	case SQL_NAMES_UNKNOWN: return refuse_name(op, "26000", name, "does not exist");
+	case SQL_NAMES_TOO_MANY: return refuse_too_many(op);
+	case SQL_NAMES_MISPLACED:
+		return refuse(op, "0A000",
+			      "pointsman: PREPARE, EXECUTE and DEALLOCATE in a Query must not "
+			      "follow messages of the extended protocol without a Sync");
+	case SQL_NAMES_NO_MEMORY: return false;
+	case SQL_NAMES_PLAIN: note_pin(request, PIN_SQL_PREPARE); return true;
+	case SQL_NAMES_NONE: return true;
+	}
+	UNREACHABLE();
+}
+
+#define EXECUTED_MAX 64
+
+/* The facts of a Query, those of what it EXECUTEs included. */
+static bool note_query(struct request *request, const struct judgement *judgement)
+{
+	const struct sql_uses *uses = request->uses;
+	struct statement *few[EXECUTED_MAX];
+	struct statement **executed = few;
+	size_t n = 0;
+
+	if (uses && uses->count > EXECUTED_MAX)
+		executed = calloc(uses->count, sizeof(struct statement *));
+	for (size_t i = 0; executed && uses && i < uses->count; i++) {
+		if (uses->uses[i].place.kind == NAME_EXECUTE)
+			executed[n++] = uses->uses[i].target;
+	}
+	if (executed)
+		request->query_facts = statement_facts_create(judgement, executed, n);
+	if (executed != few)
+		free(executed);
+	if (request->query_facts)
+		note_facts(request, request->query_facts);
+	return request->query_facts != NULL;
+}
+
+/* Looks up the names in a Query, which have to be known before it can be judged. */
+static bool classify_names(struct request *request, struct op *op, const char *text,
+			   struct judgement *judgement)
+{
+	struct session_env *env = request->client->env;
+	size_t length = op->present - FRAME_HEADER_BYTES;
+	const char *name =
+		judgement->verdict->n_effects > 0 ? judgement->verdict->effects[0].name : NULL;
+	char copy[NAME_BYTES_MAX];
+	struct bytes *out = answer(op, OP_FORWARD);
+	enum sql_names names;
+
+	if (!out)
+		return false;
+	snprintf(copy, sizeof(copy), "%s", name ? name : "");
+	names = sql_names_of_query(request, op, text, length, judgement->verdict, out);
+	judge_text(env->judge, text, length, judgement);
+	return take_names(request, op, names, copy);
+}
+
+static bool is_with_names(const struct op *op, const struct verdict *verdict)
+{
+	if (verdict->reason == VERDICT_REASON_TOO_LARGE || op->present < op->size)
+		return true;
+	for (size_t i = 0; i < verdict->n_effects; i++) {
+		enum effect_kind kind = verdict->effects[i].kind;
+
+		if (kind == EFFECT_PREPARE || kind == EFFECT_EXECUTE || kind == EFFECT_DEALLOCATE)
+			return true;
+	}
+	return false;
 }
 
 static bool classify_query(struct request *request, struct op *op, const uint8_t *body)
@@ -143,15 +223,16 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	const struct verdict *verdict;
 
 	judge_text(env->judge, text, op->present - FRAME_HEADER_BYTES, &judgement);
-	verdict = judgement.verdict;
 	note_bad_hints(request, &judgement);
+	if (is_with_names(op, judgement.verdict) &&
+	    !classify_names(request, op, text, &judgement))
+		return false;
+	verdict = judgement.verdict;
 	if (op->present < op->size) /* judged by its beginning only */
 		note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
-	if (verdict->n_effects > 0) {
-		request->query_facts = statement_facts_create(&judgement);
-		if (!request->query_facts)
+	if (verdict->n_effects > 0 || request->uses) {
+		if (!note_query(request, &judgement))
 			return false;
-		note_facts(request, request->query_facts);
 	} else {
 		note_verdict(request, verdict->kind, verdict->reason, false, false);
 		request->may_leave_state |= verdict->may_leave_state;
@@ -161,7 +242,7 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 	if (env->limits.strict_hints && request->bad_hint[0])
 		return refuse_strict_hint(request, op);
 	if (!own_statement_is(request->client, op->facts))
-		return classify_deallocate(request, op);
+		return true;
 	if (request->client->txn.status == TXN_FAILED)
 		return refuse_failed(op);
 	/* Behind what is not answered yet its answer would overtake theirs. */
@@ -187,7 +268,8 @@ static struct statement *find_statement(struct client *client, const char *name)
 static struct statement *statement_of(struct request *request, const uint8_t *body, size_t length)
 {
 	struct session_env *env = request->client->env;
-	struct statement *statement = statement_find(env->statements, body, length);
+	struct statement *statement =
+		statement_find(env->statements, STATEMENT_PARSE, body, length);
 	struct judgement judgement;
 
 	if (statement)
@@ -196,7 +278,7 @@ static struct statement *statement_of(struct request *request, const uint8_t *bo
 	note_bad_hints(request, &judgement);
 	if (env->limits.strict_hints && judgement.bad_hints > 0)
 		return NULL; /* refused, and not kept: the next time it is judged again */
-	return statement_get(env->statements, body, length, &judgement);
+	return statement_get(env->statements, STATEMENT_PARSE, body, length, &judgement);
 }
 
 /* More text than is kept for a client: it can be run now, but not prepared anywhere else. */
@@ -226,23 +308,32 @@ static bool remember_name(struct client *client, const char *name, struct statem
 	return true;
 }
 
+/* What is parsed now will most likely be run in the same batch, and so decides where it goes. */
+static bool note_parsed(struct request *request, const struct statement *statement)
+{
+	struct statement *rewritten = NULL;
+	char name[NAME_BYTES_MAX];
+	enum sql_names names = sql_names_of_statement(request, statement, &rewritten, name);
+
+	note_facts(request, rewritten ? rewritten->facts : statement->facts);
+	statement_unref(&rewritten);
+	return names != SQL_NAMES_NO_MEMORY;
+}
+
 static bool classify_parse(struct request *request, struct op *op, struct cursor *c)
 {
 	struct client *client = request->client;
 	const char *name = cursor_string(c);
 	size_t length = cursor_left(c);
 	const uint8_t *body = cursor_bytes(c, length);
-	char message[160];
+	bool is_replaced = sql_names_are_replaced(client);
 
 	if (c->failed)
 		return refuse(op, "08P01", "pointsman: malformed Parse message");
 	if (op->present < op->size)
 		return classify_huge_parse(request, op, name);
-	if (name[0] && statement_map_find(&client->statements, name)) {
-		snprintf(message, sizeof(message), "prepared statement \"%.100s\" already exists",
-			 name);
-		return refuse(op, "42P05", message);
-	}
+	if (name[0] && statement_map_find(&client->statements, name))
+		return is_replaced ? refuse_name(op, "42P05", name, "already exists") : true;
 	op->name_offset = FRAME_HEADER_BYTES;
 	op->name_length = (uint32_t)strlen(name);
 	op->statement = statement_of(request, body, length);
@@ -251,15 +342,20 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 	if (op->statement && own_statement_is(client, op->statement->facts) &&
 	    client->txn.status == TXN_FAILED)
 		return refuse_failed(op);
+	if (op->statement && name[0] && !sql_names_has_room(client, op->statement)) {
+		statement_unref(&op->statement);
+		return refuse_too_many(op);
+	}
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
 	if (own_statement_is(client, op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
-	note_facts(request, op->statement->facts);
-	if (name[0] && !client->server && client->txn.status != TXN_FAILED &&
+	if (!note_parsed(request, op->statement))
+		return false;
+	if (name[0] && is_replaced && !client->server && client->txn.status != TXN_FAILED &&
 	    statement_is_proved(op->statement))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
-	op->action = name[0] ? OP_REWRITE : OP_FORWARD;
+	op->action = name[0] && is_replaced ? OP_REWRITE : OP_FORWARD;
 	return true;
 }
 
@@ -267,11 +363,34 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
  * ours by that name. */
 static bool classify_unknown_name(struct client *client, struct op *op, const char *name)
 {
-	if (name[0] ? !is_own_name(name) : client->is_unnamed_foreign)
+	if (!sql_names_are_replaced(client) ||
+	    (name[0] ? !sql_names_is_own(name) : client->is_unnamed_foreign))
 		return true;
-	return refuse(op, "26000",
-		      name[0] ? "prepared statement does not exist"
-			      : "unnamed prepared statement does not exist");
+	if (name[0])
+		return refuse_name(op, "26000", name, "does not exist");
+	return refuse(op, "26000", "unnamed prepared statement does not exist");
+}
+
+/*
+ * A statement that is PREPARE, EXECUTE or DEALLOCATE itself: what is run is the same with the
+ * name replaced. The reference goes over from `statement` to op->statement. false without memory.
+ */
+static bool attach_rewritten(struct request *request, struct op *op, struct statement *statement)
+{
+	struct statement *rewritten = NULL;
+	char name[NAME_BYTES_MAX];
+
+	op->statement = statement_ref(statement);
+	switch (sql_names_of_statement(request, statement, &rewritten, name)) {
+	case SQL_NAMES_REPLACED:
+		statement_unref(&op->statement);
+		op->statement = rewritten;
+		return true;
+	case SQL_NAMES_UNKNOWN: return refuse_name(op, "26000", name, "does not exist");
+	case SQL_NAMES_PLAIN: note_pin(request, PIN_SQL_PREPARE); return true;
+	case SQL_NAMES_NO_MEMORY: return false;
+	default: return true;
+	}
 }
 
 /* For Bind and Describe: finds what the name leads to. */
@@ -282,11 +401,12 @@ static bool attach_statement(struct request *request, struct op *op, const char 
 
 	if (!statement)
 		return classify_unknown_name(client, op, name);
-	op->statement = statement_ref(statement);
-	if (name[0])
+	if (name[0] && sql_names_are_replaced(client))
 		op->action = OP_REWRITE;
-	if (!own_statement_is(request->client, statement->facts))
-		note_facts(request, statement->facts);
+	if (!attach_rewritten(request, op, statement))
+		return false;
+	if (!own_statement_is(client, statement->facts))
+		note_facts(request, op->statement->facts);
 	return true;
 }
 
@@ -318,7 +438,7 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 	op->name_offset = (uint32_t)((const uint8_t *)name - body) + FRAME_HEADER_BYTES;
 	op->name_length = (uint32_t)strlen(name);
 	if (!attach_statement(request, op, name) ||
-	    !remember_portal(client, portal, op->statement))
+	    !remember_portal(client, portal, find_statement(client, name)))
 		return false;
 	if (op->statement && own_statement_is(client, op->statement->facts))
 		return client->txn.status == TXN_FAILED ? refuse_failed(op)
@@ -352,7 +472,7 @@ static bool classify_describe(struct request *request, struct op *op, struct cur
 {
 	uint8_t kind = cursor_u8(c);
 	const char *name = cursor_string(c);
-	const struct statement *statement;
+	struct statement *statement;
 
 	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
 		return refuse(op, "08P01", "pointsman: malformed Describe message");
@@ -364,7 +484,52 @@ static bool classify_describe(struct request *request, struct op *op, struct cur
 	if (statement && op->action != OP_REFUSE &&
 	    own_statement_is(request->client, statement->facts))
 		return describe_own(op, statement->facts, kind == 'S');
+	op->is_of_portal = kind == 'P';
+	return kind == 'S' || !statement || attach_rewritten(request, op, statement);
+}
+
+/* Execute of PREPARE: the name is given now, and taken back should it fail. */
+static bool give_name(struct request *request, struct op *op, const char *name)
+{
+	struct client *client = request->client;
+	struct statement *target = op->statement->target;
+
+	if (statement_map_find(&client->statements, name))
+		return refuse_name(op, "42P05", name, "already exists");
+	if (!sql_names_has_room(client, target))
+		return refuse_too_many(op);
+	op->name_hash = statement_name_hash(name);
+	return statement_map_add(&client->statements, name, target);
+}
+
+/* Execute of DEALLOCATE: the name is taken now, and given back should it fail. */
+static bool take_name(struct request *request, struct op *op, const char *name)
+{
+	struct client *client = request->client;
+
+	op->closed = statement_ref(statement_map_find(&client->statements, name));
+	op->closed_name = op->closed ? strdup(name) : NULL;
+	if (op->closed && !op->closed_name)
+		return false;
+	statement_map_remove(&client->statements, name);
 	return true;
+}
+
+/* Execute of a statement that may be PREPARE, EXECUTE or DEALLOCATE. */
+static bool classify_run(struct request *request, struct op *op, struct statement *statement)
+{
+	char name[NAME_BYTES_MAX];
+
+	if (!attach_rewritten(request, op, statement))
+		return false;
+	op->facts = op->statement->facts;
+	if (op->action != OP_FORWARD || !op->statement->target)
+		return true;
+	if (op->statement->target_use == NAME_EXECUTE)
+		return true;
+	sql_names_of(statement, name);
+	return op->statement->target_use == NAME_PREPARE ? give_name(request, op, name)
+							 : take_name(request, op, name);
 }
 
 static bool classify_execute(struct request *request, struct op *op, struct cursor *c)
@@ -380,10 +545,10 @@ static bool classify_execute(struct request *request, struct op *op, struct curs
 	statement = portal_statement(request->client, portal);
 	if (!statement)
 		return true;
+	if (!own_statement_is(request->client, statement->facts))
+		return classify_run(request, op, statement);
 	op->facts = statement->facts;
 	op->statement = statement_ref(statement);
-	if (!own_statement_is(request->client, statement->facts))
-		return true;
 	if (request->client->txn.status == TXN_FAILED)
 		return refuse_failed(op);
 	out = answer(op, OP_ANSWER);
@@ -405,6 +570,13 @@ static bool classify_close(struct request *request, struct op *op, struct cursor
 		remember_portal(client, name, NULL);
 		return client->server || request->n_ops > 1 ||
 		       answer_empty(op, MSG_B_CLOSE_COMPLETE);
+	}
+	if (!sql_names_are_replaced(client)) {
+		if (name[0])
+			statement_map_remove(&client->statements, name);
+		else
+			statement_unref(&client->unnamed);
+		return true;
 	}
 	if (name[0]) {
 		op->statement = statement_ref(statement_map_find(&client->statements, name));

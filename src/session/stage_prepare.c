@@ -1,12 +1,15 @@
 /*
- * Stage prepare: brings the session's settings to a server that was just borrowed, and waits for
- * the outcome: a request must not run under other settings than its own, so it is not sent along
- * with them. Servers that are held have them already.
+ * Stage prepare: brings the session's settings to a server that was just borrowed, and the
+ * prepared statements that a Query names, and waits for the outcome: a request must not run under
+ * other settings than its own, nor a part of it when what it executes cannot be prepared; so it
+ * is not sent along with them. Servers that are held have the settings already. (Statements of
+ * the extended protocol need no wait: relay_send.c.)
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "session/client.h"
+#include "session/sql_prepare.h"
 #include "wire/build.h"
 #include "wire/error.h"
 #include "wire/frame.h"
@@ -40,20 +43,50 @@ static enum stage_result fail_setup(struct request *request)
 			    request->failure.message);
 }
 
+static bool needs_settings(const struct client *client)
+{
+	return (!txn_is_open(&client->txn) || txn_is_deferred(&client->txn)) &&
+	       !client->is_batch_open &&
+	       !settings_are_equal(client->server->settings, client->txn.settings);
+}
+
+/* What the names in a Query stand for. */
+static enum stage_result send_statements(struct request *request)
+{
+	struct client *client = request->client;
+	struct bytes *out = conn_out(client->server->conn);
+	struct bytes messages = { 0 };
+	bool is_built = sql_names_set_up(request, &messages);
+
+	if (!is_built || bytes_length(&messages) == 0) {
+		bytes_free(&messages);
+		if (is_built)
+			return STAGE_NEXT;
+		client_close(client, CLOSE_NO_MEMORY, "53200", "pointsman: out of memory");
+		return STAGE_CLOSE;
+	}
+	bytes_append(out, bytes_begin(&messages), bytes_length(&messages));
+	bytes_free(&messages);
+	request->is_setup_sent = true;
+	request->is_statement_setup = true;
+	conn_flush(client->server->conn);
+	return STAGE_WAIT;
+}
+
 enum stage_result stage_prepare(struct request *request)
 {
 	struct client *client = request->client;
 
 	if (request->failure.sqlstate[0])
 		return fail_setup(request);
+	if (request->is_setup_refused)
+		return STAGE_REPLY;
 	/* A cancel on its way to this server was meant for the request before. */
 	if (!list_is_empty(&client->server->cancels))
 		return STAGE_WAIT;
-	if ((txn_is_open(&client->txn) && !txn_is_deferred(&client->txn)) ||
-	    client->is_batch_open ||
-	    settings_are_equal(client->server->settings, client->txn.settings))
-		return STAGE_NEXT;
-	return send_setup(request);
+	if (needs_settings(client))
+		return send_setup(request);
+	return request->uses ? send_statements(request) : STAGE_NEXT;
 }
 
 /*
@@ -76,10 +109,13 @@ static void note_failure(struct request *request, const struct frame *frame)
 
 bool prepare_retry(struct request *request)
 {
-	if (request->is_setup_retried)
+	const struct txn *txn = &request->client->txn;
+
+	if (request->is_setup_retried || (txn_is_open(txn) && !txn_is_deferred(txn)))
 		return false;
 	request->is_setup_retried = true;
 	request->is_setup_sent = false;
+	request->is_statement_setup = false;
 	request->failure.sqlstate[0] = '\0';
 	request->stage = STAGE_BORROW;
 	request_resume(request, false);
@@ -105,7 +141,57 @@ static void end_setup(struct request *request)
 		if (prepare_retry(request))
 			return;
 	}
-	request_resume(request, !failed);
+	request->is_setup_sent = false;
+	request_resume(request, !failed && !request->uses);
+}
+
+/* A statement cannot be prepared: the client is told why, as if EXECUTE had failed. */
+static void refuse_statement(struct request *request, const struct frame *frame)
+{
+	struct client *client = request->client;
+
+	txn_note_error(&client->txn);
+	request->has_error = true;
+	request->is_setup_refused = true;
+	if (client->conn && !sql_names_rewrite_error(client, NULL, frame->body,
+						     frame->body_length, conn_out(client->conn)))
+		conn_queue(client->conn, frame->body - FRAME_HEADER_BYTES, frame_size(frame));
+}
+
+/* The statements are there, or not: then the request has had its answer. */
+static void end_statement_setup(struct request *request, uint8_t status)
+{
+	struct client *client = request->client;
+
+	client->server->txn_status = status;
+	request->is_setup_sent = false;
+	request->is_statement_setup = false;
+	if (!request->is_setup_refused) {
+		request_resume(request, true);
+		return;
+	}
+	sql_names_set_up_failed(request);
+	if (txn_is_deferred(&client->txn)) /* no server knows of it yet */
+		txn_fail_deferred(&client->txn);
+	else
+		txn_note_ready(&client->txn, status, clock_now());
+	if (client->conn) {
+		build_ready(conn_out(client->conn), client->txn.status);
+		conn_flush(client->conn);
+	}
+	request_resume(request, false);
+}
+
+static bool is_ready_wrong(const struct request *request, const struct frame *frame)
+{
+	uint8_t status = frame->body_length == 1 ? frame->body[0] : 0;
+	uint8_t before = request->client->server->txn_status;
+
+	if (!request->is_statement_setup)
+		return status != TXN_IDLE;
+	if (status == before)
+		return false;
+	return !request->is_setup_refused || before != TXN_OPEN || status != TXN_FAILED;
 }
 
 size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t length)
@@ -128,18 +214,23 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 		if (frame.type == MSG_B_PARAMETER_STATUS) {
 			server_take_parameter(server, &frame);
 			tell_client(request->client, &frame);
-		} else if (frame.type == MSG_B_ERROR)
+		} else if (frame.type == MSG_B_ERROR && request->is_statement_setup)
+			refuse_statement(request, &frame);
+		else if (frame.type == MSG_B_ERROR)
 			note_failure(request, &frame);
 		if (frame.type != MSG_B_READY)
 			continue;
 		/* What the client sends next must not find a transaction that it did not begin.
 		 */
-		if (frame.body_length != 1 || frame.body[0] != TXN_IDLE) {
+		if (is_ready_wrong(request, &frame)) {
 			relay_server_lost(request->client,
 					  "not idle after its settings were set");
 			return length;
 		}
-		end_setup(request);
+		if (request->is_statement_setup)
+			end_statement_setup(request, frame.body[0]);
+		else
+			end_setup(request);
 		return at;
 	}
 	return at;

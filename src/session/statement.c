@@ -36,36 +36,83 @@ static const char *put_text(char **at, const char *text)
 	return where;
 }
 
-static struct statement_facts *copy_effects(const struct verdict *verdict)
-{
-	size_t size = sizeof(struct statement_facts) + verdict->n_effects * sizeof(struct effect);
-	struct statement_facts *facts;
+/* Effects on their way into one block: counted first, then written. */
+struct effect_writer {
+	struct statement_facts *facts; /* NULL: only counting */
 	char *text;
+	size_t n;
+	size_t text_size;
+};
 
-	for (size_t i = 0; i < verdict->n_effects; i++)
-		size += text_size(verdict->effects[i].name) +
-			text_size(verdict->effects[i].value);
-	facts = calloc(1, size);
-	if (!facts)
-		return NULL;
-	facts->n_effects = verdict->n_effects;
-	text = (char *)&facts->effects[verdict->n_effects];
+static void write_effect(struct effect_writer *w, const struct effect *effect, unsigned statement)
+{
+	struct effect *to = w->facts ? &w->facts->effects[w->n] : NULL;
+
+	w->n++;
+	w->text_size += text_size(effect->name) + text_size(effect->value);
+	if (!to)
+		return;
+	*to = *effect;
+	to->statement = statement;
+	to->name = put_text(&w->text, effect->name);
+	to->value = put_text(&w->text, effect->value);
+}
+
+/* All effects of the text, and behind each EXECUTE those of what it runs. */
+static void write_effects(struct effect_writer *w, const struct verdict *verdict,
+			  struct statement *const *executed, size_t n_executed)
+{
+	size_t at = 0;
+
 	for (size_t i = 0; i < verdict->n_effects; i++) {
-		struct effect *effect = &facts->effects[i];
+		const struct effect *effect = &verdict->effects[i];
+		const struct statement *inner;
 
-		*effect = verdict->effects[i];
-		effect->name = put_text(&text, verdict->effects[i].name);
-		effect->value = put_text(&text, verdict->effects[i].value);
+		write_effect(w, effect, effect->statement);
+		if (effect->kind != EFFECT_EXECUTE)
+			continue;
+		inner = at < n_executed ? executed[at] : NULL;
+		at++;
+		for (size_t k = 0; inner && k < inner->facts->n_effects; k++)
+			write_effect(w, &inner->facts->effects[k], effect->statement);
+	}
+}
+
+static bool is_named_use(const struct effect *effect)
+{
+	return effect->kind == EFFECT_PREPARE || effect->kind == EFFECT_EXECUTE ||
+	       (effect->kind == EFFECT_DEALLOCATE && effect->name);
+}
+
+static void note_effects(struct statement_facts *facts)
+{
+	for (size_t i = 0; i < facts->n_effects; i++) {
+		const struct effect *effect = &facts->effects[i];
+
+		facts->uses_names |= is_named_use(effect);
 		/* A pin that ends with the transaction adds nothing: its server is held until
 		 * then. */
-		if (facts->pin != PIN_NONE || (effect->flags & EFFECT_LOCAL))
-			continue;
-		if (effect->kind == EFFECT_PIN)
+		if (facts->pin == PIN_NONE && effect->kind == EFFECT_PIN &&
+		    !(effect->flags & EFFECT_LOCAL))
 			facts->pin = effect->pin;
-		else if (effect->kind == EFFECT_PREPARE)
-			facts->pin = PIN_SQL_PREPARE;
 	}
-	return facts;
+}
+
+static struct statement_facts *copy_effects(const struct verdict *verdict,
+					    struct statement *const *executed, size_t n_executed)
+{
+	struct effect_writer w = { 0 };
+
+	write_effects(&w, verdict, executed, n_executed);
+	w.facts = calloc(1, sizeof(*w.facts) + w.n * sizeof(struct effect) + w.text_size);
+	if (!w.facts)
+		return NULL;
+	w.facts->n_effects = w.n;
+	w.text = (char *)&w.facts->effects[w.n];
+	w.n = 0;
+	write_effects(&w, verdict, executed, n_executed);
+	note_effects(w.facts);
+	return w.facts;
 }
 
 static bool is_serializable(const struct verdict *verdict)
@@ -77,10 +124,56 @@ static bool is_serializable(const struct verdict *verdict)
 	return false;
 }
 
-struct statement_facts *statement_facts_create(const struct judgement *judgement)
+static void raise_kind(struct statement_facts *facts, enum verdict_kind kind,
+		       enum verdict_reason reason)
+{
+	if (kind <= facts->kind)
+		return;
+	facts->kind = kind;
+	facts->reason = reason;
+}
+
+/* The verdict: that of the rest of the text, and those of what is executed. */
+static void judge_executed(struct statement_facts *facts, const struct verdict *verdict,
+			   struct statement *const *executed, size_t n_executed)
+{
+	facts->kind = verdict->rest_kind;
+	facts->reason = verdict->rest_reason;
+	for (size_t i = 0; i < n_executed; i++) {
+		const struct statement_facts *inner = executed[i] ? executed[i]->facts : NULL;
+
+		if (inner)
+			raise_kind(facts, inner->kind, inner->reason);
+		else
+			raise_kind(facts, VERDICT_SESSION, VERDICT_REASON_SESSION);
+		facts->may_leave_state |= inner && inner->may_leave_state;
+	}
+}
+
+/* The hints of the text's own comments, then those of what it executes. */
+static bool copy_hints(struct statement_facts *facts, const struct judgement *judgement,
+		       struct statement *const *executed, size_t n_executed)
+{
+	struct hints hints = judgement->hints;
+
+	for (size_t i = 0; i < n_executed; i++) {
+		if (executed[i] && executed[i]->facts->hints)
+			hint_merge(&hints, executed[i]->facts->hints);
+	}
+	if (!hints.set)
+		return true;
+	facts->hints = malloc(sizeof(*facts->hints));
+	if (facts->hints)
+		*facts->hints = hints;
+	return facts->hints != NULL;
+}
+
+struct statement_facts *statement_facts_create(const struct judgement *judgement,
+					       struct statement *const *executed,
+					       size_t n_executed)
 {
 	const struct verdict *verdict = judgement->verdict;
-	struct statement_facts *facts = copy_effects(verdict);
+	struct statement_facts *facts = copy_effects(verdict, executed, n_executed);
 
 	if (!facts)
 		return NULL;
@@ -92,13 +185,10 @@ struct statement_facts *statement_facts_create(const struct judgement *judgement
 		verdict->is_explicit_read_only && !is_serializable(verdict);
 	facts->has_transaction_control = verdict->has_transaction_control;
 	facts->may_leave_state = verdict->may_leave_state;
-	if (judgement->hints.set) {
-		facts->hints = malloc(sizeof(*facts->hints));
-		if (!facts->hints)
-			statement_facts_destroy(&facts);
-		else
-			*facts->hints = judgement->hints;
-	}
+	if (n_executed > 0)
+		judge_executed(facts, verdict, executed, n_executed);
+	if (!copy_hints(facts, judgement, executed, n_executed))
+		statement_facts_destroy(&facts);
 	return facts;
 }
 
@@ -113,7 +203,7 @@ void statement_facts_destroy(struct statement_facts **facts)
 /* --- statements --- */
 
 struct statement_cache {
-	struct strmap *by_body;
+	struct strmap *by_body[STATEMENT_FORM_COUNT];
 	struct statement *newest; /* held by nobody else, the last released first */
 	struct statement *oldest;
 	size_t idle_bytes;
@@ -125,7 +215,14 @@ static atomic_ullong last_id;
 
 static size_t statement_size(const struct statement *statement)
 {
-	return sizeof(*statement) + statement->body_length;
+	return sizeof(*statement) + statement->key_length;
+}
+
+static void free_cache(struct statement_cache *cache)
+{
+	for (int form = 0; form < STATEMENT_FORM_COUNT; form++)
+		strmap_destroy(&cache->by_body[form]);
+	free(cache);
 }
 
 struct statement_cache *statement_cache_create(size_t idle_bytes_max)
@@ -135,11 +232,14 @@ struct statement_cache *statement_cache_create(size_t idle_bytes_max)
 	if (!cache)
 		return NULL;
 	cache->idle_bytes_max = idle_bytes_max;
-	cache->by_body = strmap_create();
-	if (cache->by_body)
-		return cache;
-	free(cache);
-	return NULL;
+	for (int form = 0; form < STATEMENT_FORM_COUNT; form++) {
+		cache->by_body[form] = strmap_create();
+		if (!cache->by_body[form]) {
+			free_cache(cache);
+			return NULL;
+		}
+	}
+	return cache;
 }
 
 static void unlink_idle(struct statement_cache *cache, struct statement *statement)
@@ -170,6 +270,7 @@ static void link_idle(struct statement_cache *cache, struct statement *statement
 
 static void free_statement(struct statement *statement)
 {
+	statement_unref(&statement->target);
 	statement_facts_destroy(&statement->facts);
 	free(statement->body);
 	free(statement);
@@ -178,7 +279,7 @@ static void free_statement(struct statement *statement)
 static void evict(struct statement_cache *cache, struct statement *statement)
 {
 	unlink_idle(cache, statement);
-	strmap_remove(cache->by_body, statement->body, statement->body_length);
+	strmap_remove(cache->by_body[statement->form], statement->body, statement->key_length);
 	cache->bytes -= statement_size(statement);
 	free_statement(statement);
 }
@@ -192,13 +293,13 @@ void statement_cache_destroy(struct statement_cache **cache_pointer)
 		return;
 	while (cache->oldest)
 		evict(cache, cache->oldest);
-	ASSERT(strmap_count(cache->by_body) == 0);
-	strmap_destroy(&cache->by_body);
-	free(cache);
+	ASSERT(statement_cache_count(cache) == 0);
+	free_cache(cache);
 }
 
-static struct statement *make_statement(const uint8_t *body, size_t length,
-					const struct judgement *judgement)
+static struct statement *make_statement(enum statement_form form, const uint8_t *body,
+					size_t length, const struct judgement *judgement,
+					struct statement *executed)
 {
 	struct statement *statement = calloc(1, sizeof(*statement));
 
@@ -206,9 +307,11 @@ static struct statement *make_statement(const uint8_t *body, size_t length,
 		return NULL;
 	statement->references = 1;
 	statement->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-	statement->facts = statement_facts_create(judgement);
-	statement->body = malloc(length ? length : 1);
+	statement->form = (uint8_t)form;
+	statement->facts = statement_facts_create(judgement, &executed, executed ? 1 : 0);
+	statement->body = malloc(length + sizeof(uint64_t));
 	statement->body_length = length;
+	statement->key_length = length;
 	if (!statement->facts || !statement->body) {
 		free_statement(statement);
 		return NULL;
@@ -217,10 +320,10 @@ static struct statement *make_statement(const uint8_t *body, size_t length,
 	return statement;
 }
 
-struct statement *statement_find(struct statement_cache *cache, const uint8_t *body,
-				 size_t length)
+struct statement *statement_find(struct statement_cache *cache, enum statement_form form,
+				 const uint8_t *body, size_t length)
 {
-	struct statement *statement = strmap_get(cache->by_body, body, length);
+	struct statement *statement = strmap_get(cache->by_body[form], body, length);
 
 	if (!statement)
 		return NULL;
@@ -275,22 +378,79 @@ bool statement_is_proved(struct statement *statement)
 	return statement->is_proved;
 }
 
-struct statement *statement_get(struct statement_cache *cache, const uint8_t *body, size_t length,
-				const struct judgement *judgement)
+/* From now on the cache has it. */
+static struct statement *keep_statement(struct statement_cache *cache,
+					struct statement *statement,
+					const struct judgement *judgement)
 {
-	struct statement *statement = statement_find(cache, body, length);
-
-	if (statement)
-		return statement;
-	statement = make_statement(body, length, judgement);
-	if (!statement)
-		return NULL;
-	if (!strmap_set(cache->by_body, body, length, statement)) {
+	if (statement && !strmap_set(cache->by_body[statement->form], statement->body,
+				     statement->key_length, statement)) {
 		free_statement(statement);
 		return NULL;
 	}
+	if (!statement)
+		return NULL;
 	statement->cache = cache;
 	statement->is_proved = judgement->verdict->kind == VERDICT_TXN;
+	cache->bytes += statement_size(statement);
+	return statement;
+}
+
+struct statement *statement_get(struct statement_cache *cache, enum statement_form form,
+				const uint8_t *body, size_t length,
+				const struct judgement *judgement)
+{
+	struct statement *statement = statement_find(cache, form, body, length);
+
+	if (statement)
+		return statement;
+	statement = make_statement(form, body, length, judgement, NULL);
+	return keep_statement(cache, statement, judgement);
+}
+
+struct statement *statement_find_rewritten(struct statement_cache *cache, const uint8_t *body,
+					   size_t length, uint64_t origin)
+{
+	uint8_t *key = malloc(length + sizeof(origin));
+	struct statement *statement;
+
+	if (!key)
+		return NULL;
+	memcpy(key, body, length);
+	memcpy(key + length, &origin, sizeof(origin));
+	statement = statement_find(cache, STATEMENT_REWRITTEN, key, length + sizeof(origin));
+	free(key);
+	return statement;
+}
+
+struct statement *statement_get_rewritten(struct statement_cache *cache, const uint8_t *body,
+					  size_t length, const struct judgement *judgement,
+					  struct statement *target, enum name_use_kind target_use,
+					  const struct statement_rename *rename)
+{
+	struct statement *statement = make_statement(STATEMENT_REWRITTEN, body, length, judgement,
+						     target_use == NAME_EXECUTE ? target : NULL);
+
+	if (!statement)
+		return NULL;
+	memcpy(statement->body + length, &rename->origin, sizeof(rename->origin));
+	statement->key_length = length + sizeof(rename->origin);
+	statement->target = statement_ref(target);
+	statement->target_use = target_use;
+	statement->rename = *rename;
+	return keep_statement(cache, statement, judgement);
+}
+
+struct statement *statement_create_unshared(struct statement_cache *cache,
+					    enum statement_form form, const uint8_t *body,
+					    size_t length, const struct judgement *judgement)
+{
+	struct statement *statement = make_statement(form, body, length, judgement, NULL);
+
+	if (!statement)
+		return NULL;
+	statement->is_unshared = true;
+	statement->cache = cache;
 	cache->bytes += statement_size(statement);
 	return statement;
 }
@@ -314,6 +474,11 @@ void statement_unref(struct statement **statement_pointer)
 	if (--statement->references > 0)
 		return;
 	cache = statement->cache;
+	if (statement->is_unshared) {
+		cache->bytes -= statement_size(statement);
+		free_statement(statement);
+		return;
+	}
 	link_idle(cache, statement);
 	while (cache->idle_bytes > cache->idle_bytes_max)
 		evict(cache, cache->oldest);
@@ -321,12 +486,20 @@ void statement_unref(struct statement **statement_pointer)
 
 size_t statement_cache_count(const struct statement_cache *cache)
 {
-	return strmap_count(cache->by_body);
+	size_t count = 0;
+
+	for (int form = 0; form < STATEMENT_FORM_COUNT; form++)
+		count += strmap_count(cache->by_body[form]);
+	return count;
 }
 
 size_t statement_cache_bytes(const struct statement_cache *cache)
 {
-	return cache->bytes + strmap_bytes(cache->by_body);
+	size_t bytes = cache->bytes;
+
+	for (int form = 0; form < STATEMENT_FORM_COUNT; form++)
+		bytes += strmap_bytes(cache->by_body[form]);
+	return bytes;
 }
 
 void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX])

@@ -174,6 +174,8 @@ static void configure_limits(struct worker *worker)
 		.autodb_idle_timeout = config->autodb_idle_timeout,
 		.server_fast_close = config->server_fast_close,
 		.client_buffer = config->client_buffer,
+		.client_statements_max = (size_t)config->max_client_statements,
+		.client_statement_bytes = config->max_client_statement_bytes,
 		.strict_hints = config->strict_hints,
 		.log_connections = config->log.connections,
 		.log_disconnections = config->log.disconnections,
@@ -188,6 +190,7 @@ static void configure_limits(struct worker *worker)
 	pool->server_round_robin = config->server_round_robin;
 	pool->cancel_wait_timeout = config->cancel_wait_timeout;
 	pool->max_prepared_statements = config->max_prepared_statements;
+	pool->max_prepared_bytes = config->max_prepared_bytes;
 	pool->server_protocol_minor = (uint8_t)protocol_version_minor(config->server_protocol);
 	pool->tcp = tcp_options(config);
 	pool->tls = worker->snapshot->tls.servers;

@@ -79,6 +79,12 @@ static void text_of(const struct side *side, unsigned which, char *out, size_t s
 		"DEALLOCATE a",
 		"LISTEN x",
 		"SELECT 'shared'",
+		"PREPARE a AS SELECT %u-5",
+		"PREPARE b AS SELECT %u-6",
+		"EXECUTE a",
+		"EXECUTE b",
+		"EXECUTE a; EXECUTE b; DEALLOCATE a",
+		"PREPARE c AS SELECT 'shared'",
 	};
 
 #pragma GCC diagnostic push

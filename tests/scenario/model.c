@@ -34,7 +34,8 @@ struct model {
 	bool is_in_implicit;
 	struct prepared names[NAMES_MAX];
 	char *unnamed;
-	char *portal;
+	char *portal;  /* of any name ... */
+	char *scratch; /* ... but this one, of the proxy's own */
 };
 
 struct model *model_create(void)
@@ -70,6 +71,7 @@ void model_destroy(struct model **model_pointer)
 		return;
 	drop_all(model);
 	free(model->portal);
+	free(model->scratch);
 	free(model);
 }
 
@@ -210,6 +212,100 @@ static void answer_rows(struct peer *peer, const char *text, bool with_descripti
 	peer_say(peer, "CommandComplete", "SELECT 1", NULL);
 }
 
+/* --- prepared statements --- */
+
+static struct prepared *find(struct model *model, const char *name)
+{
+	for (size_t i = 0; i < NAMES_MAX; i++) {
+		if (model->names[i].name && strcmp(model->names[i].name, name) == 0)
+			return &model->names[i];
+	}
+	return NULL;
+}
+
+static const char *text_of(struct model *model, const char *name)
+{
+	struct prepared *prepared = name[0] ? find(model, name) : NULL;
+
+	return name[0] ? (prepared ? prepared->text : NULL) : model->unnamed;
+}
+
+static void replace(char **to, const char *from)
+{
+	char *copy = strdup(from);
+
+	ASSERT(copy);
+	free(*to);
+	*to = copy;
+}
+
+static bool is_proxys(const char *name)
+{
+	return strncmp(name, "pointsman_", 10) == 0;
+}
+
+static bool add_name(struct model *model, const char *name, const char *text)
+{
+	for (size_t i = 0; i < NAMES_MAX; i++) {
+		if (model->names[i].name)
+			continue;
+		replace(&model->names[i].name, name);
+		replace(&model->names[i].text, text);
+		return true;
+	}
+	return false;
+}
+
+/* "PREPARE name AS text" */
+static bool prepare(struct peer *peer, const char *text)
+{
+	char name[64] = "";
+
+	sscanf(text, "%*s %63s", name);
+	if (find(peer->model, name)) {
+		if (is_proxys(name))
+			foul(peer, "PREPARE of a name that is taken", name);
+		fail(peer, "42P05", "prepared statement already exists");
+		return false;
+	}
+	if (!add_name(peer->model, name, strcasestr(text, " AS ") + 4)) {
+		fail(peer, "54000", "too many");
+		return false;
+	}
+	peer_say(peer, "CommandComplete", "PREPARE", NULL);
+	return true;
+}
+
+static struct prepared *must_find(struct peer *peer, const char *name)
+{
+	struct prepared *prepared = find(peer->model, name);
+
+	if (prepared)
+		return prepared;
+	if (is_proxys(name))
+		foul(peer, "a name that is not there", name);
+	fail(peer, "26000", "prepared statement does not exist");
+	return NULL;
+}
+
+static bool deallocate(struct peer *peer, const char *text)
+{
+	char name[64] = "";
+	struct prepared *prepared;
+
+	sscanf(text, "%*s %63s", name);
+	if (strcmp(name, "ALL") == 0) {
+		drop_all(peer->model);
+	} else {
+		prepared = must_find(peer, name);
+		if (!prepared)
+			return false;
+		drop(prepared);
+	}
+	peer_say(peer, "CommandComplete", "DEALLOCATE", NULL);
+	return true;
+}
+
 enum outcome {
 	DONE,
 	FAILED,
@@ -230,6 +326,19 @@ static enum outcome execute(struct peer *peer, const char *text, bool is_extende
 	if (begins(text, "ERROR") || begins(text, "pointsman")) {
 		fail(peer, "42601", "syntax error");
 		return FAILED;
+	}
+	if (begins(text, "PREPARE ") && strcasestr(text, " AS "))
+		return prepare(peer, text) ? DONE : FAILED;
+	if (begins(text, "DEALLOCATE "))
+		return deallocate(peer, text) ? DONE : FAILED;
+	if (begins(text, "EXECUTE ")) {
+		struct prepared *prepared;
+
+		text += strlen("EXECUTE ");
+		prepared = must_find(peer, text);
+		if (!prepared)
+			return FAILED;
+		return execute(peer, prepared->text, is_extended);
 	}
 	if (begins(text, "SLOW")) {
 		model->is_stuck = true;
@@ -285,41 +394,11 @@ out:
 
 /* --- extended protocol --- */
 
-static struct prepared *find(struct model *model, const char *name)
-{
-	for (size_t i = 0; i < NAMES_MAX; i++) {
-		if (model->names[i].name && strcmp(model->names[i].name, name) == 0)
-			return &model->names[i];
-	}
-	return NULL;
-}
-
-static const char *text_of(struct model *model, const char *name)
-{
-	struct prepared *prepared = name[0] ? find(model, name) : NULL;
-
-	return name[0] ? (prepared ? prepared->text : NULL) : model->unnamed;
-}
-
-static void replace(char **to, const char *from)
-{
-	char *copy = strdup(from);
-
-	ASSERT(copy);
-	free(*to);
-	*to = copy;
-}
-
 static bool fail_batch(struct peer *peer, const char *sqlstate, const char *text)
 {
 	fail(peer, sqlstate, text);
 	peer->model->is_skipping = true;
 	return false;
-}
-
-static bool is_proxys(const char *name)
-{
-	return strncmp(name, "pointsman_", 10) == 0;
 }
 
 static bool parse(struct peer *peer, const struct message *message)
@@ -340,14 +419,14 @@ static bool parse(struct peer *peer, const struct message *message)
 			foul(peer, "a name is taken", name);
 		return fail_batch(peer, "42P05", "prepared statement already exists");
 	}
-	for (size_t i = 0; i < NAMES_MAX; i++) {
-		if (model->names[i].name)
-			continue;
-		replace(&model->names[i].name, name);
-		replace(&model->names[i].text, message->args[1]);
+	if (add_name(model, name, message->args[1]))
 		return true;
-	}
 	return fail_batch(peer, "54000", "too many");
+}
+
+static char **portal_of(struct model *model, const char *name)
+{
+	return strcmp(name, "pointsman_0") == 0 ? &model->scratch : &model->portal;
 }
 
 static bool bind_portal(struct peer *peer, const struct message *message)
@@ -359,7 +438,7 @@ static bool bind_portal(struct peer *peer, const struct message *message)
 			foul(peer, "Bind to a name that is not there", message->args[1]);
 		return fail_batch(peer, "26000", "prepared statement does not exist");
 	}
-	replace(&peer->model->portal, text);
+	replace(portal_of(peer->model, message->args[0]), text);
 	return true;
 }
 
@@ -403,9 +482,9 @@ static void take_extended(struct peer *peer, const struct message *message)
 	} else if (strcmp(name, "Close") == 0) {
 		close_name(model, message);
 		peer_say(peer, "CloseComplete", NULL, NULL);
-	} else if (!model->portal) {
+	} else if (!*portal_of(model, message->args[0])) {
 		fail_batch(peer, "34000", "portal does not exist");
-	} else if (execute(peer, model->portal, true) == FAILED) {
+	} else if (execute(peer, *portal_of(model, message->args[0]), true) == FAILED) {
 		model->is_skipping = true;
 	}
 }

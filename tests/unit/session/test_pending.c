@@ -111,7 +111,7 @@ START_TEST(entries_own_their_texts_and_statements)
 	struct verdict verdict = { .kind = VERDICT_READ };
 	struct judgement judgement = { .verdict = &verdict };
 	struct statement *statement =
-		statement_get(cache, (const uint8_t *)"SELECT 1", 9, &judgement);
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT 1", 9, &judgement);
 
 	for (int i = 0; i < 6; i++) {
 		struct pending_entry *entry =

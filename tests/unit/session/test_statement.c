@@ -32,7 +32,7 @@ static void tear_down(void)
 static struct statement *get(const char *text)
 {
 	struct statement *statement =
-		statement_get(cache, (const uint8_t *)text, strlen(text) + 1, &judgement);
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)text, strlen(text) + 1, &judgement);
 
 	ck_assert_ptr_nonnull(statement);
 	return statement;
@@ -41,7 +41,7 @@ static struct statement *get(const char *text)
 static bool has(const char *text)
 {
 	struct statement *statement =
-		statement_find(cache, (const uint8_t *)text, strlen(text) + 1);
+		statement_find(cache, STATEMENT_PARSE, (const uint8_t *)text, strlen(text) + 1);
 	bool found = statement != NULL;
 
 	statement_unref(&statement);
@@ -72,10 +72,10 @@ END_TEST
 START_TEST(the_whole_body_counts)
 {
 	struct statement *a =
-		statement_get(cache, (const uint8_t *)"SELECT $1\0\0\0", 12, &judgement);
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT $1\0\0\0", 12, &judgement);
 	struct statement *b =
-		statement_get(cache, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27", 16, &judgement);
-	struct statement *nothing = statement_get(cache, (const uint8_t *)"", 0, &judgement);
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27", 16, &judgement);
+	struct statement *nothing = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"", 0, &judgement);
 
 	ck_assert_ptr_ne(a, b);
 	ck_assert_uint_eq(b->body_length, 16);
@@ -156,7 +156,7 @@ START_TEST(held_ones_stay_whatever_there_is)
 	/* larger than all there is room for: gone with its last holder */
 	{
 		static const uint8_t body[5000];
-		struct statement *huge = statement_get(cache, body, sizeof(body), &judgement);
+		struct statement *huge = statement_get(cache, STATEMENT_PARSE, body, sizeof(body), &judgement);
 
 		statement_unref(&huge);
 		ck_assert_uint_eq(statement_cache_count(cache), 0);
@@ -194,7 +194,7 @@ START_TEST(facts_are_copied)
 	verdict.n_effects = 3;
 	judgement.hints.set = 1u << HINT_READ_HINT;
 	judgement.hints.read_hint = READ_HINT_REPLICA;
-	facts = statement_facts_create(&judgement);
+	facts = statement_facts_create(&judgement, NULL, 0);
 	memset(name, 'x', strlen(name));
 	memset(value, 'x', strlen(value));
 	memset(&judgement.hints, 0, sizeof(judgement.hints));
@@ -214,18 +214,13 @@ START_TEST(a_pin_that_ends_with_the_transaction_is_none)
 {
 	struct effect effects[] = {
 		{ .kind = EFFECT_PIN, .pin = PIN_ADVISORY_LOCK, .flags = EFFECT_LOCAL },
-		{ .kind = EFFECT_PREPARE, .name = "x" },
 	};
 	struct statement_facts *facts;
 
 	verdict.effects = effects;
 	verdict.n_effects = 1;
-	facts = statement_facts_create(&judgement);
+	facts = statement_facts_create(&judgement, NULL, 0);
 	ck_assert_int_eq(facts->pin, PIN_NONE);
-	statement_facts_destroy(&facts);
-	verdict.n_effects = 2;
-	facts = statement_facts_create(&judgement);
-	ck_assert_int_eq(facts->pin, PIN_SQL_PREPARE);
 	statement_facts_destroy(&facts);
 }
 END_TEST
@@ -378,7 +373,7 @@ START_TEST(a_failed_allocation_changes_nothing)
 		bool added;
 
 		unit_fail_alloc(nth);
-		statement = statement_get(cache, (const uint8_t *)"SELECT 7", 9, &judgement);
+		statement = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT 7", 9, &judgement);
 		added = statement && statement_map_add(&map, "a", statement);
 		failed = unit_alloc_failed();
 		unit_fail_alloc(0);
