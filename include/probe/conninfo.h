@@ -1,6 +1,7 @@
 #ifndef POINTSMAN_PROBE_CONNINFO_H
 #define POINTSMAN_PROBE_CONNINFO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "net/tls.h"
@@ -8,6 +9,14 @@
 /* What connections through libpq have in common. */
 
 #define CONNINFO_TLS_MAX 6
+
+/*
+ * An address as libpq wants it: numbers for hostaddr, or the directory of a unix socket for host.
+ * false: it has no such form.
+ */
+#define CONNINFO_ADDRESS_MAX 1025
+struct resolve_address;
+bool conninfo_address(const struct resolve_address *address, char out[CONNINFO_ADDRESS_MAX]);
 
 /*
  * Appends libpq's names for what `tls` says (at most CONNINFO_TLS_MAX) to arrays for

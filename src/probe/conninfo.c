@@ -3,6 +3,13 @@
  */
 #include "probe/conninfo.h"
 
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "probe/resolve.h"
+
 struct parameters {
 	const char **keywords;
 	const char **values;
@@ -43,4 +50,20 @@ size_t conninfo_add_tls(const struct tls_settings *tls, const char **keywords,
 	add(&to, "sslkey", tls->key_file);
 	add_versions(&to, tls->protocols);
 	return to.n;
+}
+
+bool conninfo_address(const struct resolve_address *address, char out[CONNINFO_ADDRESS_MAX])
+{
+	const struct sockaddr_un *local = (const struct sockaddr_un *)&address->address;
+	const char *file;
+
+	if (address->address.ss_family != AF_UNIX)
+		return getnameinfo((const struct sockaddr *)&address->address, address->length,
+				   out, CONNINFO_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST) == 0;
+	file = strrchr(local->sun_path, '/');
+	if (!file)
+		return false;
+	snprintf(out, CONNINFO_ADDRESS_MAX, "%.*s", (int)(file - local->sun_path),
+		 local->sun_path);
+	return true;
 }

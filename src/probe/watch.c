@@ -366,20 +366,6 @@ static void ignore_notice(void *context, const char *message)
 	(void)message;
 }
 
-/* The address as libpq wants it: a directory, or numbers. */
-static bool address_text(const struct resolve_address *address, char *text_out, size_t size)
-{
-	const struct sockaddr_un *local = (const struct sockaddr_un *)&address->address;
-	const char *file;
-
-	if (address->address.ss_family != AF_UNIX)
-		return getnameinfo((const struct sockaddr *)&address->address, address->length,
-				   text_out, (socklen_t)size, NULL, 0, NI_NUMERICHOST) == 0;
-	file = strrchr(local->sun_path, '/');
-	return snprintf(text_out, size, "%.*s", (int)(file - local->sun_path), local->sun_path) >
-	       0;
-}
-
 static PGconn *start_connection(const struct watch_config *config, const char *address)
 {
 	char port[16], options[128], user_timeout[24];
@@ -419,12 +405,12 @@ static PGconn *start_connection(const struct watch_config *config, const char *a
 
 static void connect_to_current(struct watch *watch)
 {
-	char address[NI_MAXHOST];
+	char address[CONNINFO_ADDRESS_MAX];
 
 	watch->phase = WATCH_CONNECTING;
 	watch->tried++;
 	start_step_timer(watch);
-	if (!address_text(&watch->addresses.at[watch->current], address, sizeof(address))) {
+	if (!conninfo_address(&watch->addresses.at[watch->current], address)) {
 		fail_step(watch, "the address has no numeric form");
 		return;
 	}
