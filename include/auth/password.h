@@ -26,8 +26,10 @@ bool password_md5_check(const char *secret, const char *user, const uint8_t salt
 
 /*
  * Does the clear-text password that a client sent fit the secret, of whatever kind it is
- * (plain, md5, SCRAM)? `secret` NULL: no, after the same work.
+ * (plain, md5, SCRAM)? `secret` NULL: no, after the same work. `client_key_out` (NULL: not
+ * wanted) is filled when it fits a SCRAM secret.
  */
-bool password_plain_check(const char *secret, const char *user, const char *password);
+bool password_plain_check(const char *secret, const char *user, const char *password,
+			  uint8_t *client_key_out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "auth/method.h"
+#include "auth/scram.h"
 #include "net/tls.h"
 #include "pool/mode.h"
 #include "route/route.h"
@@ -62,6 +63,11 @@ struct config_database {
 	const char *dbname; /* on the servers; NULL: as `name`, or as the client asked for "*" */
 	const char *user;   /* log in to the servers as this user; NULL: as the client's */
 	const char *password; /* for it; NULL: from the user list */
+	/* Users that are not in the list are looked up on the servers: by this query, logged in as
+	 * this user ("": they are not), in this database ("": the clients'). */
+	const char *auth_query;
+	const char *auth_user;
+	const char *auth_dbname;
 	enum pool_mode pool_mode;
 	int default_pool_size; /* servers of one pool (node, database, user) over all workers */
 	int min_pool_size;
@@ -119,6 +125,8 @@ struct config {
 	struct {
 		enum auth_type type;
 		const char *file; /* as resolved; "" for none */
+		const char *hba_file;
+		const char *ident_file;
 	} auth;
 
 	struct config_cluster *clusters;
@@ -129,6 +137,9 @@ struct config {
 	size_t n_users;
 
 	/* Defaults for what a database may override. */
+	const char *auth_query;
+	const char *auth_user;
+	const char *auth_dbname;
 	enum pool_mode pool_mode;
 	int default_pool_size;
 	int min_pool_size;
@@ -151,6 +162,8 @@ struct config {
 	size_t max_client_statement_bytes;
 	bool strict_hints;
 
+	usec auth_query_timeout;
+	enum scram_channel_binding server_channel_binding;
 	usec query_wait_timeout;
 	usec query_wait_notify;
 	usec query_timeout;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "auth/keyring.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "net/conn.h"
@@ -37,6 +38,7 @@ struct pool_limits {
 	size_t max_prepared_bytes;     /* of their texts; 0: any number */
 	uint8_t server_protocol_minor; /* of protocol 3: the newest that servers are asked for */
 	bool server_round_robin;       /* the server idle for longest is lent next */
+	enum scram_channel_binding channel_binding;
 	struct conn_tcp_options tcp;
 	struct tls_context *tls; /* for servers, the snapshot's; NULL: none */
 	char check_query[1025];  /* "": only the socket is looked at */
@@ -59,8 +61,8 @@ struct pool_env {
 	/* Its name or address as it is configured, or the directory of its unix socket. Valid
 	 * until the next turn of the loop. NULL while that is not known. */
 	const char *(*host)(void *context, const struct pool_key *key);
-	/* The secret to log in with (see auth/userlist.h), or NULL. */
-	const char *(*secret)(void *context, const struct pool_key *key);
+	/* What there is to log in with; false: nothing. *out is to be freed. */
+	bool (*secret)(void *context, const struct pool_key *key, struct keyring_secret *out);
 	/* A connection to this node failed or was lost: have it probed. */
 	void (*suspect)(void *context, const struct pool_key *key);
 };

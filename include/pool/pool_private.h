@@ -44,8 +44,10 @@ void server_step(struct server *server, enum server_event event);
  */
 void server_close(struct server *server, const char *why);
 
-/* The same with the SQLSTATE that waiters are told when it was still logging in (else 57P03). */
-void server_close_for(struct server *server, const char *sqlstate, const char *why);
+/* The same with the SQLSTATE and the reason that waiters are told when it was still logging in
+ * (else 57P03, connect_failed). */
+void server_close_for(struct server *server, const char *sqlstate, const char *reason,
+		      const char *why);
 
 /* Frees one that is not on any loop (mail to a dead worker). */
 void server_free_detached(struct server *server);
@@ -99,7 +101,8 @@ void pool_settle(struct pool *pool);
 /* A server changed its state: lists, gauges. */
 void pool_on_state(struct server *server, enum server_state from);
 /* A connection could not be made or the login was refused. */
-void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message);
+void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *reason,
+			    const char *message);
 /* The node does not know the protocol version that it was asked for: 3.0 is asked for next. */
 void pool_on_protocol_refused(struct pool *pool, const char *message);
 /* Puts a waiter into its queue, takes it out. */

@@ -149,6 +149,10 @@ void client_create(struct session_env *env, struct client_params *params);
 void client_close(struct client *client, enum close_reason reason, const char *sqlstate,
 		  const char *message);
 
+/* The same with a word of its own for the DETAIL of the error: why there was no server. */
+void client_close_for(struct client *client, enum close_reason reason, const char *sqlstate,
+		      const char *why, const char *message);
+
 /* The server of a client that is gone is not waited for any longer. */
 void client_abandon(struct client *client);
 

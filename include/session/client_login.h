@@ -21,6 +21,10 @@ struct client_login;
 void client_login_begin(struct session_env *env, int fd, const struct sockaddr *address,
 			socklen_t length, enum proxy_protocol proxy_protocol);
 
+/* What came of a look-up that a log-in has asked for (ops->look_up); it may be gone by now. */
+struct lookup_answer;
+void client_login_answer(struct session_env *env, uint64_t id, const struct lookup_answer *answer);
+
 /* Ends one that takes too long, and all of them at shutdown. */
 void client_login_tick(struct session_env *env, usec now);
 void client_login_close_all(struct session_env *env);

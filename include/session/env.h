@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "auth/hba.h"
 #include "auth/method.h"
 #include "base/clock.h"
 #include "base/list.h"
@@ -111,6 +112,12 @@ struct session_env;
 struct cancel_key;
 struct channel_order;
 
+enum session_look_up {
+	SESSION_LOOK_UP_NONE, /* no auth_user, no look-up */
+	SESSION_LOOK_UP_BEGUN,
+	SESSION_LOOK_UP_FAILED, /* no memory */
+};
+
 struct session_ops {
 	/* The database of this name, made when first asked for; NULL: there is none. */
 	struct session_database *(*database)(void *context, const char *name);
@@ -123,6 +130,24 @@ struct session_ops {
 	/* May `user` log in without a secret (auth trust)? Whoever is in the list, or anybody
 	 * when there is none. */
 	bool (*is_known_user)(void *context, const char *user);
+	/* The rule of the hba file that fits a client; NULL: none does. */
+	const struct hba_rule *(*hba_rule)(void *context, const struct hba_request *request);
+	/* May who is called `system_user` outside log in as `user`? See auth/ident.h. */
+	bool (*map_user)(void *context, const char *map, const char *system_user,
+			 const char *user);
+	/*
+	 * Has the secret of a user that is not in the list looked up (auth_query) for a log-in to
+	 * this database; client_login_answer() follows, from the loop.
+	 */
+	enum session_look_up (*look_up)(void *context, uint64_t id, const char *user,
+					const char *database);
+	/*
+	 * A client is in: its secret, if it has one (`is_looked_up`: not from the user list), and
+	 * the key that it has proved to have, or NULL, are for logging in to servers as it.
+	 */
+	void (*keep_secret)(void *context, const struct session_database *database,
+			    const char *user, const char *secret, bool is_looked_up,
+			    const uint8_t *client_key);
 	/* Counts a client in against max_client_conn; false: full. */
 	bool (*admit_client)(void *context);
 	void (*client_left)(void *context);

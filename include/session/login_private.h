@@ -1,6 +1,8 @@
 #ifndef POINTSMAN_SESSION_LOGIN_PRIVATE_H
 #define POINTSMAN_SESSION_LOGIN_PRIVATE_H
 
+#include "auth/hba.h"
+#include "auth/method.h"
 #include "auth/scram.h"
 #include "session/env.h"
 #include "sql/hint.h"
@@ -13,6 +15,7 @@
 enum login_state {
 	LOGIN_PROXY_HEADER, /* of a load balancer that is believed */
 	LOGIN_STARTUP,      /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage */
+	LOGIN_LOOKUP,       /* nothing: the secret is being looked up */
 	LOGIN_PASSWORD,     /* PasswordMessage: in clear text or MD5 */
 	LOGIN_SASL_BEGIN,   /* SASLInitialResponse */
 	LOGIN_SASL,         /* SASLResponse */
@@ -33,6 +36,14 @@ struct client_login {
 	const struct session_database *entry; /* NULL: there is none of this name */
 	struct settings *startup;
 	struct hints hints;
+	struct hba_address address; /* where the client is */
+	enum auth_type method;      /* how this one has to prove itself */
+	bool is_known;              /* there is such a user, as far as we can know */
+	bool is_looked_up;          /* the secret is from a look-up, not from the user list */
+	char *secret;               /* NULL: none; zeroed when it is freed */
+	uint64_t lookup_id;
+	bool has_key; /* the proof has revealed client_key, which belongs to the secret */
+	uint8_t client_key[SCRAM_KEY_BYTES];
 	uint8_t salt[4];
 	struct scram_server *scram;
 	usec began_at;
@@ -62,6 +73,18 @@ void login_reject(struct client_login *login, const char *sqlstate, const char *
 
 /* The StartupMessage has been taken: asks for a proof, or needs none. The login may be gone. */
 void login_authenticate(struct client_login *login);
+
+/* Takes note of where the client is, for the rules of the hba file: family 4, 6, or 0 (a unix
+ * socket), and the address in network order. */
+void login_set_ip(struct client_login *login, uint8_t family, const uint8_t *bytes);
+struct sockaddr;
+void login_set_address(struct client_login *login, const struct sockaddr *address);
+
+/* The client is in: what it has proved is kept for logging in to the servers. */
+void login_keep_secret(struct client_login *login, const struct session_database *database);
+
+/* Frees all that is secret. */
+void login_forget_secret(struct client_login *login);
 
 /* A whole message of type 'p', in one of the states that wait for one. The login may be gone. */
 void login_take_proof(struct client_login *login, const struct frame *frame);

@@ -19,6 +19,8 @@
  */
 struct fleet;
 
+struct lookup_mail;
+
 struct fleet_hooks {
 	void *context;
 	/*
@@ -30,6 +32,11 @@ struct fleet_hooks {
 			const char *host, int port);
 	/* A worker has trouble with this node. */
 	void (*suspect)(void *context, unsigned cluster, unsigned node);
+	/*
+	 * A user has to be looked up; fleet_answer() with the same mail is due, now or later.
+	 * NULL: nobody can look up.
+	 */
+	void (*look_up)(void *context, struct lookup_mail *mail);
 	/* fleet_drain() has come to its end. */
 	void (*drained)(void *context);
 };
@@ -37,6 +44,9 @@ struct fleet_hooks {
 /* Makes the workers; they do not run yet. Takes references of its own. NULL without memory. */
 struct fleet *fleet_create(struct loop *control, struct snapshot *snapshot,
 			   struct topology *topology, const struct fleet_hooks *hooks);
+
+/* The answer that hooks.look_up() was asked for is in the mail: sends it back. */
+void fleet_answer(struct fleet *fleet, struct lookup_mail *mail);
 
 /* Starts the threads. false: none runs. */
 bool fleet_start(struct fleet *fleet);
@@ -108,11 +118,13 @@ void fleet_post_control(struct fleet *fleet, struct mail *mail);
 bool fleet_admit_client(struct fleet *fleet);
 void fleet_client_left(struct fleet *fleet);
 struct pool_registry *fleet_registry(struct fleet *fleet);
+struct keyring *fleet_keyring(struct fleet *fleet);
 
 /* Mail to the control thread. */
 enum fleet_mail_kind {
 	FLEET_MAIL_CONSOLE,
 	FLEET_MAIL_SUSPECT,
+	FLEET_MAIL_LOOKUP,
 	FLEET_MAIL_CALL_DONE,
 	FLEET_MAIL_IDLE, /* a worker that drains has nothing left */
 };

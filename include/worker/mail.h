@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "net/mailbox.h"
+#include "probe/lookup.h"
 #include "worker/fleet.h"
 #include "worker/worker.h"
 
@@ -39,6 +40,17 @@ struct cancel_mail {
 struct drain_mail {
 	struct mail mail;
 	bool is_hasty;
+};
+
+/* A user that is not in the list: a question to the control thread, which comes back with the
+ * answer. */
+struct lookup_mail {
+	struct mail mail;
+	int worker;
+	uint64_t id; /* of the log-in's question, on that worker */
+	char *user;
+	char *database; /* as the client named it */
+	struct lookup_answer answer;
 };
 
 struct call_mail {

@@ -1,6 +1,8 @@
 #ifndef POINTSMAN_WORKER_SNAPSHOT_H
 #define POINTSMAN_WORKER_SNAPSHOT_H
 
+#include "auth/hba.h"
+#include "auth/ident.h"
 #include "auth/userlist.h"
 #include "config/config.h"
 #include "net/tls.h"
@@ -12,20 +14,23 @@
 struct snapshot {
 	struct config *config;
 	struct userlist *users;        /* NULL: there is no list */
-	struct snapshot *users_owner;  /* the users are this one's; NULL: our own */
+	struct hba *hba;               /* NULL: there is no file of rules */
+	struct ident *ident;           /* NULL: no map has any line */
+	struct snapshot *users_owner;  /* these three are this one's; NULL: our own */
 	struct tls_pair tls;           /* one reference each */
 	int references;                /* atomic */
 	unsigned long long generation; /* one more with each reload */
 };
 
 /*
- * Loads the configuration file and its user list. NULL on error: every one is a line in `errors`.
- * One reference, the caller's.
+ * Loads the configuration file, its user list, and the files of rules and maps. NULL on error:
+ * every one is a line in `errors`. One reference, the caller's.
  */
 struct snapshot *snapshot_load(const char *path, struct bytes *errors);
 
 /*
- * One with another configuration (a reference is taken over) and the same users; files of
+ * One with another configuration (a reference is taken over) and the same users, rules
+ * and maps; files of
  * certificates are read only where their options differ. NULL on error, with a text in error_out.
  */
 struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config,

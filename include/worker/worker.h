@@ -25,6 +25,7 @@ enum worker_mail_kind {
 	WORKER_MAIL_SNAPSHOT,  /* a reload */
 	WORKER_MAIL_CANCEL,    /* is this key yours? */
 	WORKER_MAIL_CANCELLED, /* the answer: it was, and it is delivered; or it was not */
+	WORKER_MAIL_LOOKUP,    /* what came of a look-up of a user */
 	WORKER_MAIL_CALL,      /* run a function here */
 	WORKER_MAIL_DRAIN,
 	WORKER_MAIL_ORDER, /* of a channel, to its database's owner: see worker/notify.h */

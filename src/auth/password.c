@@ -114,7 +114,8 @@ static bool fits_md5(const char *secret, const char *user, const char *password)
 	return is_same_text(secret + (secret_kind_of(secret) == SECRET_MD5 ? 3 : 0), expected);
 }
 
-bool password_plain_check(const char *secret, const char *user, const char *password)
+bool password_plain_check(const char *secret, const char *user, const char *password,
+			  uint8_t *client_key_out)
 {
 	const char *text = secret != NULL ? secret : "";
 	bool as_plain;
@@ -127,7 +128,7 @@ bool password_plain_check(const char *secret, const char *user, const char *pass
 		return false;
 	as_plain = is_same_text(text, password);
 	as_md5 = fits_md5(text, user, password);
-	as_scram = scram_secret_check(text, user, password, NULL);
+	as_scram = scram_secret_check(text, user, password, client_key_out);
 	switch (secret_kind_of(secret)) {
 	case SECRET_PLAIN: return as_plain;
 	case SECRET_MD5: return as_md5;

@@ -177,13 +177,28 @@ static void check_admin(struct check *check)
 	}
 }
 
+/* Somebody to ask about users that are not in the list. */
+static bool looks_users_up(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_databases; i++) {
+		if (config->databases[i].auth_user && config->databases[i].auth_user[0])
+			return true;
+	}
+	return false;
+}
+
 static void check_auth(struct check *check)
 {
-	const char *file = check->config->auth.file;
+	const struct config *config = check->config;
+	enum auth_type type = config->auth.type;
 
-	if (check->config->auth.type != AUTH_TRUST && file && file[0] == '\0')
-		fault(at(check, "auth.file"), "with type \"%s\" there must be a user list",
-		      auth_type_name(check->config->auth.type));
+	if (type != AUTH_TRUST && type != AUTH_CERT && type != AUTH_HBA && config->auth.file &&
+	    config->auth.file[0] == '\0' && !looks_users_up(config))
+		fault(at(check, "auth.file"),
+		      "with type \"%s\" there must be a user list, or an auth_user",
+		      auth_type_name(type));
+	if (type == AUTH_HBA && config->auth.hba_file && config->auth.hba_file[0] == '\0')
+		fault(at(check, "auth.hba_file"), "with type \"hba\" there must be such a file");
 }
 
 /* --- TLS --- */

@@ -24,6 +24,15 @@
 #define PATH_BYTES  1023
 #define MANY        1000000
 #define PORT_LOWEST 1
+
+/*
+ * As PgBouncer's since 1.24.1 (CVE-2025-2291), with every name qualified: a password is of no use
+ * after VALID UNTIL, and who may not log in to a server may not log in here.
+ */
+#define AUTH_QUERY \
+	"SELECT rolname, CASE WHEN rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.now()" \
+	" THEN NULL ELSE rolpassword END FROM pg_catalog.pg_authid" \
+	" WHERE rolname OPERATOR(pg_catalog.=) $1 AND rolcanlogin"
 #define PORT_MAX    65535
 
 static const char *format_word(int value)
@@ -40,6 +49,11 @@ static const char *level_word(int value)
 static const char *auth_word(int value)
 {
 	return auth_type_name((enum auth_type)value);
+}
+
+static const char *binding_word(int value)
+{
+	return scram_channel_binding_name((enum scram_channel_binding)value);
 }
 
 static const char *pool_mode_word(int value)
@@ -84,8 +98,10 @@ static const char *tls_mode_word(int value)
 
 static const struct option_words level_words = { LOG_LEVEL_DEBUG + 1, level_word, NULL, 0 };
 static const struct option_words format_words = { LOG_FORMAT_JSON + 1, format_word, NULL, 0 };
-static const struct option_words auth_words = { AUTH_SCRAM + 1, auth_word, "plain",
+static const struct option_words auth_words = { AUTH_HBA + 1, auth_word, "plain",
 						AUTH_PASSWORD };
+static const struct option_words binding_words = { SCRAM_BINDING_REQUIRE + 1, binding_word, NULL,
+						   0 };
 static const struct option_words pool_mode_words = { POOL_STATEMENT + 1, pool_mode_word, NULL,
 						     0 };
 static const struct option_words split_words = { ROUTE_SPLIT_AUTO + 1, split_word, NULL, 0 };
@@ -205,6 +221,18 @@ static const struct option options[] = {
 	  .default_value = "primary",
 	  .description = "Where a read for a replica goes when no replica qualifies." },
 
+	{ ROOT_OPTION(auth_user), .type = OPTION_STRING, BOUNDS(0, NAME_BYTES),
+	  .default_value = "",
+	  .description = "Users that are not in the user list are looked up by this one; empty: "
+			 "they are not." },
+	{ ROOT_OPTION(auth_query), .type = OPTION_STRING, BOUNDS(1, TEXT_BYTES),
+	  .default_value = AUTH_QUERY,
+	  .description = "The look-up: one row with the name and the secret of the user $1, or "
+			 "none." },
+	{ ROOT_OPTION(auth_dbname), .type = OPTION_STRING, BOUNDS(0, NAME_BYTES),
+	  .default_value = "",
+	  .description = "The database in which it runs; empty: the one that the client wants." },
+
 	/* --- limits --- */
 	{ ROOT_OPTION(max_client_conn), .type = OPTION_INT, BOUNDS(1, MANY),
 	  .default_value = "1000",
@@ -264,6 +292,9 @@ static const struct option options[] = {
 	{ ROOT_OPTION(client_login_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "1min",
 	  .description = "A client that has not logged in after this is closed; 0: no limit." },
+	{ ROOT_OPTION(auth_query_timeout), .type = OPTION_DURATION, BOUNDS(MS(10), SEC(3600)),
+	  .default_value = "5s",
+	  .description = "A look-up of a user that takes longer, connecting included, has failed." },
 	{ ROOT_OPTION(cancel_wait_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "10s",
 	  .description = "A cancel request that could not be delivered for this long is dropped; "
@@ -284,6 +315,10 @@ static const struct option options[] = {
 	{ ROOT_OPTION(server_fast_close), .type = OPTION_BOOL, .default_value = "false",
 	  .description = "In session mode a server that is to be closed does not wait for the end of "
 			 "the session, which ends with it." },
+	{ ROOT_OPTION(server_channel_binding), .type = OPTION_ENUM, .words = &binding_words,
+	  .default_value = "prefer",
+	  .description = "SCRAM-SHA-256-PLUS for log-ins to servers with TLS: never, where it is "
+			 "offered, or nothing else." },
 	{ ROOT_OPTION(server_idle_timeout), .type = OPTION_DURATION, BOUNDS(0, LONG_TIME),
 	  .default_value = "10min",
 	  .description = "A server that nobody used for longer is closed; 0: never." },
@@ -429,9 +464,16 @@ static const struct option options[] = {
 	{ SECTION_AUTH, "auth.type", OPTION_ENUM, 0, AT(config, auth.type), .words = &auth_words,
 	  .default_value = "scram-sha-256",
 	  .description = "How clients prove who they are." },
+	{ SECTION_AUTH, "auth.hba_file", OPTION_PATH, 0, AT(config, auth.hba_file),
+	  BOUNDS(0, PATH_BYTES), .default_value = "",
+	  .description = "Rules in the format of pg_hba.conf; needed for type hba." },
+	{ SECTION_AUTH, "auth.ident_file", OPTION_PATH, 0, AT(config, auth.ident_file),
+	  BOUNDS(0, PATH_BYTES), .default_value = "",
+	  .description = "Maps of user names in the format of pg_ident.conf." },
 	{ SECTION_AUTH, "auth.file", OPTION_PATH, 0, AT(config, auth.file), BOUNDS(0, PATH_BYTES),
 	  .default_value = "",
-	  .description = "The user list; needed unless auth.type is trust." },
+	  .description = "The user list; needed unless auth.type is trust, cert or hba, or users "
+			 "are looked up." },
 
 	/* --- clusters --- */
 	{ SECTION_CLUSTERS, "clusters[].name", OPTION_STRING, OPTION_REQUIRED,
@@ -491,6 +533,12 @@ static const struct option options[] = {
 	{ DATABASE_OPTION(password), .type = OPTION_SECRET, .flags = OPTION_NULL,
 	  BOUNDS(1, TEXT_BYTES),
 	  .description = "The password of `user`; without it, that of the user list." },
+	{ DATABASE_OPTION(auth_user), .type = OPTION_STRING, .flags = OPTION_INHERITED,
+	  BOUNDS(0, NAME_BYTES), .description = "Overrides the global option." },
+	{ DATABASE_OPTION(auth_query), .type = OPTION_STRING, .flags = OPTION_INHERITED,
+	  BOUNDS(1, TEXT_BYTES), .description = "Overrides the global option." },
+	{ DATABASE_OPTION(auth_dbname), .type = OPTION_STRING, .flags = OPTION_INHERITED,
+	  BOUNDS(0, NAME_BYTES), .description = "Overrides the global option." },
 	{ DATABASE_OPTION(pool_mode), .type = OPTION_ENUM, .flags = OPTION_INHERITED,
 	  .words = &pool_mode_words, .description = "Overrides the global option." },
 	{ DATABASE_OPTION(default_pool_size), .type = OPTION_INT, .flags = OPTION_INHERITED,

@@ -17,8 +17,10 @@
 #include "daemon/sockets.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "probe/lookup.h"
 #include "probe/monitor.h"
 #include "worker/fleet.h"
+#include "worker/mail.h"
 
 #define SIGNALS 5
 
@@ -36,6 +38,7 @@ struct daemon {
 		*monitor_clusters;  /* what the monitor goes by; strings of the snapshot */
 	struct snapshot *monitored; /* ... of this one */
 	struct fleet *fleet;
+	struct lookups *lookups;
 	struct console *console;
 	struct topology *topology; /* published before there is a fleet */
 	const struct sockets *sockets;
@@ -174,6 +177,7 @@ static bool put_in_effect(struct daemon *daemon, struct snapshot *snapshot)
 		daemon->topology = NULL;
 	}
 	set_log(snapshot->config);
+	lookups_reset(daemon->lookups);
 	fleet_set_snapshot(daemon->fleet, snapshot, topology);
 	snapshot_unref(&daemon->snapshot);
 	daemon->snapshot = snapshot;
@@ -335,15 +339,116 @@ static void on_suspect(void *context, unsigned cluster, unsigned node)
 		monitor_poke(daemon->monitor, cluster, node);
 }
 
+/* --- users that are looked up --- */
+
+struct asked {
+	struct daemon *daemon;
+	struct lookup_mail *mail;
+	struct snapshot *snapshot; /* has the strings of the question */
+};
+
+static void on_looked_up(void *context, struct lookup_answer *answer)
+{
+	struct asked *asked = context;
+
+	asked->mail->answer = *answer;
+	answer->secret = NULL;
+	fleet_answer(asked->daemon->fleet, asked->mail);
+	snapshot_unref(&asked->snapshot);
+	free(asked);
+}
+
+/* The primary first; then whoever is up, as all of them have the same users. */
+static size_t choose_nodes(const struct cluster *cluster, struct lookup_node *out)
+{
+	size_t n = 0;
+
+	for (int is_second = 0; is_second < 2; is_second++) {
+		for (size_t i = 0; i < cluster->n_nodes && n < LOOKUP_NODES_MAX; i++) {
+			const struct node *node = &cluster->nodes[i];
+			bool is_primary = node->role == NODE_ROLE_PRIMARY;
+
+			if (node->state != NODE_STATE_UP || node->address_length == 0 ||
+			    is_primary == (is_second == 1))
+				continue;
+			out[n] = (struct lookup_node){ .name = node->name,
+						       .host = node->host,
+						       .port = node->port };
+			out[n].address.address = node->address;
+			out[n++].address.length = node->address_length;
+		}
+	}
+	return n;
+}
+
+/* The secret of the asker itself comes from the user list. */
+static const char *asker_password(const struct snapshot *snapshot, const char *user)
+{
+	const struct userlist_user *found =
+		snapshot->users ? userlist_find(snapshot->users, user) : NULL;
+
+	return found && found->kind == SECRET_PLAIN ? found->secret : NULL;
+}
+
+/* false: there is no such database any more, or no memory. */
+static bool begin_look_up(struct daemon *daemon, struct asked *asked)
+{
+	const struct config *config = asked->snapshot->config;
+	const struct config_database *entry = config_database_find(config, asked->mail->database);
+	const struct topology *topology = fleet_topology(daemon->fleet);
+	struct lookup_node nodes[LOOKUP_NODES_MAX];
+	struct lookup_question question;
+	const char *wanted = asked->mail->database;
+
+	if (!entry || !entry->auth_user[0] || entry->cluster_index >= topology->n_clusters)
+		return false;
+	if (entry->dbname)
+		wanted = entry->dbname;
+	question = (struct lookup_question){
+		.nodes = nodes,
+		.n_nodes = choose_nodes(&topology->clusters[entry->cluster_index], nodes),
+		.cluster = config->clusters[entry->cluster_index].name,
+		.database = entry->auth_dbname[0] ? entry->auth_dbname : wanted,
+		.asker = entry->auth_user,
+		.password = asker_password(asked->snapshot, entry->auth_user),
+		.query = entry->auth_query,
+		.user = asked->mail->user,
+		.tls = config_tls_settings(config, TLS_ROLE_CLIENT),
+		.timeout = config->auth_query_timeout,
+	};
+	return lookups_ask(daemon->lookups, &question, on_looked_up, asked);
+}
+
+static void on_look_up(void *context, struct lookup_mail *mail)
+{
+	struct daemon *daemon = context;
+	struct asked *asked = calloc(1, sizeof(*asked));
+
+	mail->answer.result = LOOKUP_FAILED;
+	if (asked) {
+		asked->daemon = daemon;
+		asked->mail = mail;
+		asked->snapshot = snapshot_ref(daemon->snapshot);
+		if (begin_look_up(daemon, asked))
+			return;
+		snapshot_unref(&asked->snapshot);
+		free(asked);
+	}
+	fleet_answer(daemon->fleet, mail);
+}
+
 static bool start(struct daemon *daemon)
 {
-	const struct fleet_hooks fleet_hooks = { daemon, on_console, on_suspect, on_drained };
+	const struct fleet_hooks fleet_hooks = { daemon, on_console, on_suspect, on_look_up,
+						 on_drained };
 	const struct console_hooks console_hooks = {
 		.context = daemon, .reload = reload, .set = set_option, .shutdown = begin_shutdown
 	};
 
 	daemon->loop = loop_create();
-	if (!daemon->loop || !begin_monitor(daemon, daemon->snapshot))
+	if (daemon->loop)
+		daemon->lookups = lookups_create(daemon->loop);
+	if (!daemon->lookups || !begin_monitor(daemon, daemon->snapshot))
 		return false;
 	daemon->fleet =
 		fleet_create(daemon->loop, daemon->snapshot, daemon->topology, &fleet_hooks);
@@ -361,6 +466,7 @@ static void stop(struct daemon *daemon)
 	stop_accepting(daemon);
 	listener_destroy(&daemon->admin_listener);
 	monitor_destroy(&daemon->monitor);
+	lookups_destroy(&daemon->lookups); /* its answers go to the fleet */
 	fleet_destroy(&daemon->fleet);
 	console_destroy(&daemon->console);
 	loop_timer_destroy(&daemon->shutdown_timer);

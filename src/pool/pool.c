@@ -369,12 +369,13 @@ void pool_failure_set(struct pool_failure *failure, const char *sqlstate, const 
 	va_end(arguments);
 }
 
-void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *message)
+void pool_on_connect_failed(struct pool *pool, const char *sqlstate, const char *reason,
+			    const char *message)
 {
 	struct pool_env *env = pool->env;
 	struct log_ctx ctx = pool_ctx(pool);
 
-	pool_failure_set(&pool->failure, sqlstate, "connect_failed",
+	pool_failure_set(&pool->failure, sqlstate, reason,
 			 "pointsman: cannot connect to node \"%s\": %s", pool->key.node_name,
 			 message);
 	log_warnx(&ctx, "cannot connect: %s (%s)", message, sqlstate);

@@ -660,7 +660,7 @@ bool server_open(struct pool *pool, int ceiling)
 	if (begin_to_connect(pool, why, sizeof(why)))
 		return true;
 	pool_share_give_back(pool->share);
-	pool_on_connect_failed(pool, "57P03", why);
+	pool_on_connect_failed(pool, "57P03", "connect_failed", why);
 	return false;
 }
 
@@ -711,10 +711,11 @@ static void say_goodbye(struct server *server)
 
 void server_close(struct server *server, const char *why)
 {
-	server_close_for(server, "57P03", why);
+	server_close_for(server, "57P03", "connect_failed", why);
 }
 
-void server_close_for(struct server *server, const char *sqlstate, const char *why)
+void server_close_for(struct server *server, const char *sqlstate, const char *reason,
+		      const char *why)
 {
 	struct pool *pool = server->pool;
 	const struct server_user *user = server->user;
@@ -741,7 +742,7 @@ void server_close_for(struct server *server, const char *sqlstate, const char *w
 	if (is_to_ask_older)
 		pool_on_protocol_refused(pool, why);
 	else if (!server->is_dedicated)
-		pool_on_connect_failed(pool, sqlstate, why);
+		pool_on_connect_failed(pool, sqlstate, reason, why);
 	else if (from == SERVER_CONNECTING)
 		pool->env->suspect(pool->env->context, &pool->key);
 }

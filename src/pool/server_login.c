@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/keyring.h"
 #include "auth/password.h"
 #include "auth/scram.h"
 #include "auth/userlist.h"
@@ -21,6 +22,8 @@
 #define LOGIN_MESSAGE_MAX (64 * 1024)
 
 struct server_login {
+	bool has_secret;
+	struct keyring_secret secret;
 	struct scram_client *scram;
 	bool is_authenticated; /* AuthenticationOk has come */
 	bool is_scram_proved;  /* and before it, with SCRAM, the server's own proof */
@@ -71,8 +74,7 @@ bool server_login_begin(struct server *server)
 	if (server->waiter)
 		build_startup_for(server, server->waiter->startup);
 	else
-		build_startup(out, server->protocol_minor, params,
-			      key->is_for_listening ? 3 : 2);
+		build_startup(out, server->protocol_minor, params, key->is_for_listening ? 3 : 2);
 	conn_flush(server->conn);
 	return true;
 }
@@ -82,33 +84,58 @@ void server_login_end(struct server *server)
 	if (!server->login)
 		return;
 	scram_client_destroy(&server->login->scram);
+	keyring_secret_free(&server->login->secret);
 	free(server->login);
 	server->login = NULL;
 }
 
 /* Ends the attempt with what the client is to be told. Always false. */
-static bool refuse(struct server *server, const char *sqlstate, const char *why)
+static bool refuse_for(struct server *server, const char *sqlstate, const char *reason,
+		       const char *why)
 {
 	server->login->is_answered = true;
-	server_close_for(server, sqlstate, why);
+	server_close_for(server, sqlstate, reason, why);
 	return false;
 }
 
-static const char *secret_of(const struct server *server)
+static bool refuse(struct server *server, const char *sqlstate, const char *why)
+{
+	return refuse_for(server, sqlstate, "connect_failed", why);
+}
+
+/* --- proving who we are --- */
+
+static enum secret_kind find_secret(struct server *server)
 {
 	struct pool_env *env = server->pool->env;
+	struct server_login *login = server->login;
 
-	return env->secret(env->context, &server->pool->key);
+	if (!login->has_secret)
+		login->has_secret = env->secret(env->context, &server->pool->key, &login->secret);
+	return secret_kind_of(login->secret.text);
+}
+
+/*
+ * With channel binding required only SCRAM-SHA-256-PLUS is good enough: anything else could be
+ * passed on by somebody in between.
+ */
+static bool is_allowed_to_ask(struct server *server)
+{
+	return server->pool->env->limits.channel_binding != SCRAM_BINDING_REQUIRE ||
+	       refuse_for(server, "28000", "channel_binding",
+			  "channel binding is required and the server asks for a password "
+			  "without it");
 }
 
 static bool answer_password(struct server *server)
 {
-	const char *secret = secret_of(server);
-
-	if (!secret || secret_kind_of(secret) != SECRET_PLAIN)
-		return refuse(server, "28P01",
-			      "the server wants a clear-text password and none is configured");
-	build_password(conn_out(server->conn), secret);
+	if (!is_allowed_to_ask(server))
+		return false;
+	if (find_secret(server) != SECRET_PLAIN)
+		return refuse_for(
+			server, "28P01", "no_password",
+			"the server wants a clear-text password and none is configured");
+	build_password(conn_out(server->conn), server->login->secret.text);
 	conn_flush(server->conn);
 	return true;
 }
@@ -116,55 +143,91 @@ static bool answer_password(struct server *server)
 static bool answer_md5(struct server *server, struct cursor *c)
 {
 	const uint8_t *salt = cursor_bytes(c, 4);
-	const char *secret = secret_of(server);
 	char response[MD5_RESPONSE_BYTES];
 
 	if (!salt || !cursor_done(c))
 		return refuse(server, "08P01", "malformed AuthenticationMD5Password");
-	if (!secret || !password_md5_response(secret, server->pool->key.user, salt, response))
-		return refuse(server, "28P01",
-			      "the server wants an MD5 password and none is configured");
+	if (!is_allowed_to_ask(server))
+		return false;
+	if (find_secret(server) == SECRET_NONE ||
+	    !password_md5_response(server->login->secret.text, server->pool->key.user, salt,
+				   response))
+		return refuse_for(server, "28P01", "no_password",
+				  "the server wants an MD5 password and none is configured");
 	build_password(conn_out(server->conn), response);
 	conn_flush(server->conn);
 	return true;
 }
 
-static bool offers_scram(struct cursor *c)
+/* A list of names, ended by an empty one. */
+static bool read_offer(struct cursor *c, struct scram_offer *offer)
 {
-	bool found = false;
-
 	while (cursor_left(c) > 1) {
-		if (strcmp(cursor_string(c), SCRAM_MECHANISM) == 0)
-			found = true;
+		const char *name = cursor_string(c);
+
+		offer->has_scram |= strcmp(name, SCRAM_MECHANISM) == 0;
+		offer->has_plus |= strcmp(name, SCRAM_MECHANISM_PLUS) == 0;
 	}
-	return found && !c->failed;
+	return !c->failed;
+}
+
+/* The password, or the secret with the key that a client has proved to have. */
+static bool make_scram_client(struct server *server)
+{
+	struct server_login *login = server->login;
+	const struct keyring_secret *secret = &login->secret;
+	enum secret_kind kind = find_secret(server);
+
+	if (kind == SECRET_SCRAM && !secret->has_key)
+		return refuse_for(
+			server, "28P01", "no_scram_key",
+			"the server wants SCRAM; only a SCRAM secret is configured, and "
+			"no client has logged in with its password yet");
+	if (kind != SECRET_PLAIN && kind != SECRET_SCRAM)
+		return refuse_for(server, "28P01", "no_password",
+				  "the server wants SCRAM and no clear-text password or SCRAM "
+				  "secret is configured");
+	login->scram = kind == SECRET_PLAIN
+			       ? scram_client_create(secret->text)
+			       : scram_client_create_with_key(secret->text, secret->client_key);
+	return login->scram || refuse(server, "53200", "out of memory");
+}
+
+static bool send_first(struct server *server, const char *mechanism)
+{
+	struct bytes first = { 0 };
+	bool is_made = scram_client_first(server->login->scram, &first);
+
+	if (is_made)
+		build_sasl_initial(conn_out(server->conn), mechanism, bytes_begin(&first),
+				   bytes_length(&first));
+	bytes_free(&first);
+	conn_flush(server->conn);
+	return is_made || refuse(server, "53200", "out of memory");
 }
 
 static bool begin_scram(struct server *server, struct cursor *c)
 {
 	struct server_login *login = server->login;
-	const char *secret = secret_of(server);
-	struct bytes first = { 0 };
+	uint8_t end_point[CONN_END_POINT_MAX];
+	struct scram_offer offer = { .is_encrypted = conn_is_encrypted(server->conn),
+				     .end_point = end_point };
+	const char *mechanism;
+	const char *error;
 
 	if (login->is_scram_begun)
 		return refuse(server, "08P01", "a second SASL authentication");
-	if (!offers_scram(c))
-		return refuse(server, "28000",
-			      "the server offers no SASL mechanism that is known");
-	if (!secret || secret_kind_of(secret) != SECRET_PLAIN)
-		return refuse(server, "28P01",
-			      "the server wants SCRAM and no clear-text password is configured");
+	if (!read_offer(c, &offer))
+		return refuse(server, "08P01", "malformed AuthenticationSASL");
+	if (!make_scram_client(server))
+		return false;
 	login->is_scram_begun = true;
-	login->scram = scram_client_create(secret);
-	if (!login->scram || !scram_client_first(login->scram, &first)) {
-		bytes_free(&first);
-		return refuse(server, "53200", "out of memory");
-	}
-	build_sasl_initial(conn_out(server->conn), SCRAM_MECHANISM, bytes_begin(&first),
-			   bytes_length(&first));
-	bytes_free(&first);
-	conn_flush(server->conn);
-	return true;
+	offer.end_point_length = conn_tls_server_end_point(server->conn, end_point);
+	mechanism = scram_client_choose(login->scram, &offer,
+					server->pool->env->limits.channel_binding, &error);
+	if (!mechanism)
+		return refuse_for(server, "28000", "channel_binding", error);
+	return send_first(server, mechanism);
 }
 
 static bool continue_scram(struct server *server, struct cursor *c)
@@ -189,7 +252,7 @@ static bool continue_scram(struct server *server, struct cursor *c)
 	case SCRAM_DONE: login->is_scram_proved = true; return true;
 	case SCRAM_WRONG:
 		return refuse(server, "28000", "the server could not prove its identity");
-	case SCRAM_OTHER_SECRET: return refuse(server, "28P01", error);
+	case SCRAM_OTHER_SECRET: return refuse_for(server, "28P01", "other_scram_secret", error);
 	case SCRAM_DOWNGRADED:
 	case SCRAM_BAD: break;
 	}
@@ -212,6 +275,8 @@ static bool take_authentication(struct server *server, const struct frame *frame
 	case AUTH_REQ_OK:
 		if (login->is_scram_begun && !login->is_scram_proved)
 			return refuse(server, "28000", "the server did not prove its identity");
+		if (!login->is_scram_begun && !is_allowed_to_ask(server))
+			return false;
 		login->is_authenticated = true;
 		return true;
 	case AUTH_REQ_PASSWORD: return answer_password(server);

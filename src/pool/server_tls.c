@@ -85,7 +85,7 @@ void server_tls_take_answer(struct server *server, const uint8_t *data, size_t l
 		break;
 	case SERVER_TLS_NO: declined(server); break;
 	case SERVER_TLS_BAD:
-		server_close_for(server, "08P01",
+		server_close_for(server, "08P01", "connect_failed",
 				 "the server answered the request for TLS with something else");
 		break;
 	}

@@ -189,13 +189,19 @@ static void drop_unsent_request(struct client *client)
 void client_close(struct client *client, enum close_reason reason, const char *sqlstate,
 		  const char *message)
 {
+	client_close_for(client, reason, sqlstate, close_reason_name(reason), message);
+}
+
+void client_close_for(struct client *client, enum close_reason reason, const char *sqlstate,
+		      const char *why, const char *message)
+{
 	char detail[64];
 
 	if (client->state == CLIENT_GONE)
 		return;
 	log_end(client, reason);
 	if (sqlstate && client->conn) {
-		snprintf(detail, sizeof(detail), "reason: %s", close_reason_name(reason));
+		snprintf(detail, sizeof(detail), "reason: %s", why);
 		build_error(conn_out(client->conn), "FATAL", sqlstate, message, detail, NULL);
 		conn_finish(&client->conn, LINGER);
 	} else {

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/scram.h"
 #include "base/bytes.h"
 #include "session/client.h"
 #include "session/login_private.h"
@@ -22,6 +21,7 @@
 #include "wire/startup.h"
 
 #define LINGER               (2 * USEC_PER_SEC)
+#define NAME_MAX_BYTES       63 /* NAMEDATALEN - 1 */
 #define OPTION_MAX           1024
 /* The type of a ClientHello's record (RFC 8446, 5.1); no start-up packet begins with it. */
 #define TLS_RECORD_HANDSHAKE 0x16
@@ -33,7 +33,7 @@ static void free_login(struct client_login *login)
 	struct session_env *env = login->env;
 
 	list_remove(&env->logins, &login->node);
-	scram_server_destroy(&login->scram);
+	login_forget_secret(login);
 	settings_unref(&login->startup);
 	client_free_startup(&login->replication_startup);
 	free(login->user);
@@ -104,6 +104,7 @@ static void begin_session(struct client_login *login)
 		login_reject(login, "53300", full, message);
 		return;
 	}
+	login_keep_secret(login, database);
 	memcpy(params.host, login->host, sizeof(params.host));
 	build_auth_request(conn_out(login->conn), AUTH_REQ_OK, NULL, 0);
 	login->conn = NULL;
@@ -257,8 +258,10 @@ static bool take_names(struct client_login *login, const struct startup *startup
 		reject(login, "28000", "no PostgreSQL user name specified in startup packet");
 		return false;
 	}
-	login->user = strdup(startup->user);
-	login->database = strdup(database);
+	/* Cut as PostgreSQL cuts them (ProcessStartupPacket), so that a rule, a secret and a
+	 * server all see the same name. */
+	login->user = strndup(startup->user, NAME_MAX_BYTES);
+	login->database = strndup(database, NAME_MAX_BYTES);
 	if (!login->user || !login->database) {
 		reject(login, "53200", "pointsman: out of memory");
 		return false;
@@ -479,6 +482,7 @@ static void take_address(struct client_login *login, const struct proxy_header *
 		return;
 	inet_ntop(header->family == 4 ? AF_INET : AF_INET6, header->address, login->host,
 		  sizeof(login->host));
+	login_set_ip(login, header->family, header->address);
 	login->port = header->port;
 	login->is_local = false;
 }
@@ -566,6 +570,7 @@ void client_login_begin(struct session_env *env, int fd, const struct sockaddr *
 	login->began_at = clock_now();
 	login->proxy_protocol = proxy_protocol;
 	login->state = proxy_protocol == PROXY_PROTOCOL_OFF ? LOGIN_STARTUP : LOGIN_PROXY_HEADER;
+	login_set_address(login, address);
 	conn_address_text(address, login->host, sizeof(login->host), &login->port);
 	conn_set_tcp_options(fd, &env->limits.tcp);
 	login->conn = conn_create(env->loop, fd, &login_handler, login);

@@ -204,7 +204,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 	char detail[64];
 
 	if (request->end == REQUEST_LOGIN) {
-		client_close(client, CLOSE_LOGIN_FAILED, sqlstate, message);
+		client_close_for(client, CLOSE_LOGIN_FAILED, sqlstate, reason, message);
 		return STAGE_CLOSE;
 	}
 	ASSERT(!request->is_sent);

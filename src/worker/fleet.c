@@ -14,15 +14,18 @@
 #include "base/log.h"
 #include "base/panic.h"
 #include "worker/mail.h"
+#include "worker/worker_auth.h"
 
 /* libpg_query recurses as deep as our limits on its input allow; see src/sql/judge.c. */
 #define WORKER_STACK_BYTES (16UL * 1024 * 1024)
+#define KEYS_MAX           65536 /* users whose keys are kept */
 
 struct fleet {
 	struct loop *control;
 	struct mailbox *mailbox;
 	struct fleet_hooks hooks;
 	struct pool_registry *registry;
+	struct keyring *keyring;
 	struct snapshot *snapshot;
 	struct topology *topology;
 	struct worker *workers[POOL_WORKERS_MAX];
@@ -79,6 +82,11 @@ struct pool_registry *fleet_registry(struct fleet *fleet)
 	return fleet->registry;
 }
 
+struct keyring *fleet_keyring(struct fleet *fleet)
+{
+	return fleet->keyring;
+}
+
 int fleet_worker_count(const struct fleet *fleet)
 {
 	return fleet->n_workers;
@@ -116,6 +124,22 @@ static void take_answer(struct call_mail *mail)
 		end_call(pending);
 }
 
+void fleet_answer(struct fleet *fleet, struct lookup_mail *mail)
+{
+	mail->mail.kind = WORKER_MAIL_LOOKUP;
+	fleet_post(fleet, mail->worker, &mail->mail);
+}
+
+static void look_up(struct fleet *fleet, struct lookup_mail *mail)
+{
+	if (fleet->hooks.look_up) {
+		fleet->hooks.look_up(fleet->hooks.context, mail);
+		return;
+	}
+	mail->answer.result = LOOKUP_FAILED;
+	fleet_answer(fleet, mail);
+}
+
 static void on_mail(void *context, struct mail *mail)
 {
 	struct fleet *fleet = context;
@@ -131,6 +155,7 @@ static void on_mail(void *context, struct mail *mail)
 	case FLEET_MAIL_SUSPECT:
 		fleet->hooks.suspect(fleet->hooks.context, suspect->cluster, suspect->node);
 		break;
+	case FLEET_MAIL_LOOKUP: look_up(fleet, (struct lookup_mail *)mail); return;
 	case FLEET_MAIL_CALL_DONE: take_answer((struct call_mail *)mail); return;
 	case FLEET_MAIL_IDLE:
 		if (++fleet->workers_idle == fleet->n_workers)
@@ -149,6 +174,8 @@ static void discard_mail(void *context, struct mail *mail)
 	if (mail->kind == FLEET_MAIL_CONSOLE) {
 		conn_destroy(&console->conn);
 		free_console_mail(console);
+	} else if (mail->kind == FLEET_MAIL_LOOKUP) {
+		worker_discard_lookup((struct lookup_mail *)mail);
 	} else if (mail->kind == FLEET_MAIL_CALL_DONE) {
 		take_answer((struct call_mail *)mail);
 	} else {
@@ -210,9 +237,23 @@ const struct topology *fleet_topology(const struct fleet *fleet)
 	return fleet->topology;
 }
 
+/*
+ * What clients have proved for a secret that is no longer in the list is of no use to anybody. Of
+ * secrets that were looked up nobody knows; they are replaced when they are looked up again.
+ */
+static bool is_current(void *context, const struct keyring_owner *owner, const char *secret)
+{
+	const struct userlist *users = context;
+	const struct userlist_user *user =
+		users && !owner->database[0] ? userlist_find(users, owner->user) : NULL;
+
+	return owner->database[0] || (user && strcmp(user->secret, secret) == 0);
+}
+
 void fleet_set_snapshot(struct fleet *fleet, struct snapshot *snapshot, struct topology *topology)
 {
 	atomic_store(&fleet->max_clients, snapshot->config->max_client_conn);
+	keyring_sweep(fleet->keyring, is_current, snapshot->users);
 	for (int i = 0; i < fleet->n_workers; i++) {
 		struct snapshot_mail *mail = calloc(1, sizeof(*mail));
 
@@ -310,7 +351,8 @@ struct fleet *fleet_create(struct loop *control, struct snapshot *snapshot,
 	atomic_init(&fleet->max_clients, snapshot->config->max_client_conn);
 	fleet->registry = pool_registry_create();
 	fleet->mailbox = mailbox_create(control, on_mail, fleet);
-	if (!fleet->registry || !fleet->mailbox)
+	fleet->keyring = keyring_create(KEYS_MAX);
+	if (!fleet->registry || !fleet->mailbox || !fleet->keyring)
 		goto out;
 	for (int i = 0; i < fleet->n_workers; i++) {
 		fleet->workers[i] = worker_create(fleet, i, snapshot, topology);
@@ -374,6 +416,7 @@ void fleet_destroy(struct fleet **fleet_pointer)
 		worker_destroy(&fleet->workers[i]);
 	mailbox_destroy(&fleet->mailbox, discard_mail, fleet);
 	pool_registry_destroy(&fleet->registry);
+	keyring_destroy(&fleet->keyring);
 	snapshot_unref(&fleet->snapshot);
 	topology_unref(&fleet->topology);
 	free(fleet);

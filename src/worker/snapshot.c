@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct snapshot *make(struct config *config, struct userlist *users)
+#include "worker/authfiles.h"
+
+static struct snapshot *make(struct config *config)
 {
 	static atomic_ullong last_generation;
 	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -15,7 +17,6 @@ static struct snapshot *make(struct config *config, struct userlist *users)
 	if (!snapshot)
 		return NULL;
 	snapshot->config = config;
-	snapshot->users = users;
 	snapshot->references = 1;
 	snapshot->generation = atomic_fetch_add(&last_generation, 1) + 1;
 	return snapshot;
@@ -61,40 +62,56 @@ static bool make_tls_pair(struct snapshot *snapshot, const struct snapshot *from
 
 /* --- the whole --- */
 
+/* Every file is read, so that all mistakes are told at once. */
+static bool load_files(struct snapshot *snapshot, struct bytes *errors)
+{
+	const struct config *config = snapshot->config;
+	bool is_sound = true;
+	char why[512];
+
+	if (config->auth.file[0]) {
+		snapshot->users = userlist_load(config->auth.file, why, sizeof(why));
+		if (!snapshot->users)
+			bytes_printf(errors, "%s\n", why);
+		is_sound = snapshot->users != NULL;
+	}
+	if (config->auth.hba_file[0]) {
+		snapshot->hba = authfiles_load_hba(config->auth.hba_file, errors);
+		is_sound &= snapshot->hba != NULL;
+	}
+	if (config->auth.ident_file[0]) {
+		snapshot->ident = authfiles_load_ident(config->auth.ident_file, errors);
+		is_sound &= snapshot->ident != NULL;
+	}
+	if (!make_tls_pair(snapshot, NULL, why, sizeof(why))) {
+		bytes_printf(errors, "%s\n", why);
+		is_sound = false;
+	}
+	return is_sound;
+}
+
 struct snapshot *snapshot_load(const char *path, struct bytes *errors)
 {
 	struct config *config = config_load(path, errors);
-	struct userlist *users = NULL;
-	struct snapshot *snapshot = NULL;
-	char why[512];
+	struct snapshot *snapshot;
 
 	if (!config)
 		return NULL;
-	if (config->auth.file[0]) {
-		users = userlist_load(config->auth.file, why, sizeof(why));
-		if (!users) {
-			bytes_printf(errors, "%s\n", why);
-			goto out;
-		}
-	}
-	snapshot = make(config, users);
-	if (snapshot && !make_tls_pair(snapshot, NULL, why, sizeof(why))) {
-		bytes_printf(errors, "%s\n", why);
-		snapshot_unref(&snapshot);
+	snapshot = make(config);
+	if (!snapshot) {
+		bytes_printf(errors, "%s: out of memory\n", path);
+		config_unref(&config);
 		return NULL;
 	}
-out:
-	if (!snapshot) {
-		userlist_destroy(&users);
-		config_unref(&config);
-	}
+	if (!load_files(snapshot, errors))
+		snapshot_unref(&snapshot);
 	return snapshot;
 }
 
 struct snapshot *snapshot_with_config(const struct snapshot *from, struct config *config,
 				      char *error_out, size_t error_size)
 {
-	struct snapshot *snapshot = make(config, NULL);
+	struct snapshot *snapshot = make(config);
 
 	if (!snapshot) {
 		snprintf(error_out, error_size, "out of memory");
@@ -103,6 +120,8 @@ struct snapshot *snapshot_with_config(const struct snapshot *from, struct config
 	}
 	snapshot->users_owner = snapshot_ref((struct snapshot *)from);
 	snapshot->users = from->users;
+	snapshot->hba = from->hba;
+	snapshot->ident = from->ident;
 	if (!make_tls_pair(snapshot, from, error_out, error_size))
 		snapshot_unref(&snapshot);
 	return snapshot;
@@ -121,10 +140,13 @@ void snapshot_unref(struct snapshot **snapshot_pointer)
 	*snapshot_pointer = NULL;
 	if (!snapshot || __atomic_fetch_sub(&snapshot->references, 1, __ATOMIC_ACQ_REL) != 1)
 		return;
-	if (snapshot->users_owner)
+	if (snapshot->users_owner) {
 		snapshot_unref(&snapshot->users_owner);
-	else
+	} else {
 		userlist_destroy(&snapshot->users);
+		hba_destroy(&snapshot->hba);
+		ident_destroy(&snapshot->ident);
+	}
 	tls_context_unref(&snapshot->tls.clients);
 	tls_context_unref(&snapshot->tls.servers);
 	config_unref(&snapshot->config);

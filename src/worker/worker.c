@@ -16,6 +16,7 @@
 #include "session/client_login.h"
 #include "worker/fleet.h"
 #include "worker/mail.h"
+#include "worker/worker_auth.h"
 #include "worker/notify.h"
 
 #define TICK               (100 * USEC_PER_MS)
@@ -195,6 +196,7 @@ static void configure_limits(struct worker *worker)
 	pool->tcp = tcp_options(config);
 	pool->tls = worker->snapshot->tls.servers;
 	snprintf(pool->check_query, sizeof(pool->check_query), "%s", config->server_check_query);
+	pool->channel_binding = config->server_channel_binding;
 	snprintf(pool->reset_query, sizeof(pool->reset_query), "%s", config->server_reset_query);
 }
 
@@ -336,22 +338,6 @@ static struct session_database *op_database(void *context, const char *name)
 		return database->is_retired ? NULL : database;
 	entry = config_database_find(worker->snapshot->config, name);
 	return entry ? make_database(worker, name, entry) : NULL;
-}
-
-static const char *op_secret(void *context, const char *user)
-{
-	struct worker *worker = context;
-	const struct userlist_user *found =
-		worker->snapshot->users ? userlist_find(worker->snapshot->users, user) : NULL;
-
-	return found ? found->secret : NULL;
-}
-
-static bool op_is_known_user(void *context, const char *user)
-{
-	struct worker *worker = context;
-
-	return !worker->snapshot->users || userlist_find(worker->snapshot->users, user);
 }
 
 static bool op_admit_client(void *context)
@@ -526,8 +512,12 @@ static bool op_listen(void *context, const struct channel_order *order)
 static const struct session_ops session_ops = {
 	.database = op_database,
 	.rules = op_rules,
-	.secret = op_secret,
-	.is_known_user = op_is_known_user,
+	.secret = worker_secret,
+	.is_known_user = worker_is_known_user,
+	.hba_rule = worker_hba_rule,
+	.map_user = worker_map_user,
+	.look_up = worker_look_up,
+	.keep_secret = worker_keep_secret,
 	.admit_client = op_admit_client,
 	.client_left = op_client_left,
 	.cancel = op_cancel,
@@ -577,23 +567,6 @@ static const char *pool_host(void *context, const struct pool_key *key)
 	const struct node *node = find_node(context, key);
 
 	return node ? node->host : NULL;
-}
-
-/* The password of the database entry whose user this is, else the user's own. */
-static const char *pool_secret(void *context, const struct pool_key *key)
-{
-	struct worker *worker = context;
-
-	LIST_EACH (&worker->env.databases, node) {
-		const struct session_database *database =
-			LIST_ENTRY(node, struct session_database, node);
-
-		if (database->password && database->user &&
-		    strcmp(database->user, key->user) == 0 &&
-		    strcmp(database->dbname, key->database) == 0)
-			return database->password;
-	}
-	return op_secret(worker, key->user);
 }
 
 static void pool_suspect(void *context, const struct pool_key *key)
@@ -760,6 +733,7 @@ void worker_receive(struct worker *worker, struct mail *mail)
 	case WORKER_MAIL_CANCEL: look_for_session(worker, (struct cancel_mail *)mail); return;
 	case WORKER_MAIL_CANCELLED: count_answer(((struct cancel_mail *)mail)->round); break;
 	case WORKER_MAIL_CALL: run_call(worker, (struct call_mail *)mail); return;
+	case WORKER_MAIL_LOOKUP: worker_take_answer(worker, (struct lookup_mail *)mail); return;
 	case WORKER_MAIL_DRAIN: begin_drain(worker, (struct drain_mail *)mail); break;
 	case WORKER_MAIL_ORDER:
 	case WORKER_MAIL_HEARD: notify_receive(worker, mail); return;
@@ -801,6 +775,10 @@ static void discard_mail(void *context, struct mail *mail)
 		fleet_post_control(worker->fleet, mail);
 		return;
 	}
+	if (mail->kind == WORKER_MAIL_LOOKUP) {
+		worker_discard_lookup((struct lookup_mail *)mail);
+		return;
+	}
 	if (mail->kind == WORKER_MAIL_CLIENT)
 		close(((struct client_mail *)mail)->fd);
 	else if (mail->kind == WORKER_MAIL_TOPOLOGY)
@@ -826,7 +804,7 @@ static void fill_pool_env(struct worker *worker)
 	worker->pool_env.post = pool_post;
 	worker->pool_env.address = pool_address;
 	worker->pool_env.host = pool_host;
-	worker->pool_env.secret = pool_secret;
+	worker->pool_env.secret = worker_pool_secret;
 	worker->pool_env.suspect = pool_suspect;
 }
 

@@ -16,6 +16,7 @@
 #include "base/panic.h"
 #include "pool/cancel.h"
 #include "session/client.h"
+#include "worker/mail.h"
 
 /* So many turns without a byte moving, and nothing will happen any more: mail needs a few. */
 #define QUIET_TURNS 4
@@ -50,8 +51,10 @@ static void write_config(const struct player_setup *setup, struct bytes *out)
 {
 	bytes_append_text(out, "listen = ({ address = \"127.0.0.1\"; });\n"
 			       "workers = 1;\nadmin = { socket_dir = \"\"; };\n");
-	bytes_printf(out, "auth = { type = \"%s\"; %s };\n", setup->auth ? setup->auth : "trust",
-		     setup->users ? "file = \"userlist.txt\";" : "");
+	bytes_printf(out, "auth = { type = \"%s\"; %s %s };\n",
+		     setup->auth ? setup->auth : "trust",
+		     setup->users ? "file = \"userlist.txt\";" : "",
+		     setup->hba ? "hba_file = \"hba.conf\";" : "");
 	bytes_append_text(out, "clusters = ({ name = \"main\"; nodes = (");
 	for (size_t i = 0; i < node_count(setup); i++)
 		bytes_printf(out, "%s{ name = \"%s\"; host = \"%s\"; }", i ? ", " : "",
@@ -104,6 +107,8 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 		   bytes_length(&text));
 	if (setup->users)
 		write_file(directory, "userlist.txt", setup->users, strlen(setup->users));
+	if (setup->hba)
+		write_file(directory, "hba.conf", setup->hba, strlen(setup->hba));
 	bytes_free(&text);
 	snprintf(path, sizeof(path), "%s/proxy.conf", directory);
 	snapshot = snapshot_load(path, errors);
@@ -111,6 +116,7 @@ struct snapshot *player_snapshot(const struct player_setup *setup, struct bytes 
 	remove_file(directory, "userlist.txt");
 	remove_file(directory, "proxy.crt");
 	remove_file(directory, "proxy.key");
+	remove_file(directory, "hba.conf");
 	rmdir(directory);
 	return snapshot;
 }
@@ -233,6 +239,33 @@ static void on_suspect(void *context, unsigned cluster, unsigned node)
 	(void)cluster;
 	(void)node;
 	player->suspects++;
+}
+
+static void on_look_up(void *context, struct lookup_mail *mail)
+{
+	struct player *player = context;
+
+	mail->mail.next = NULL;
+	ASSERT(player->n_lookups < PLAYER_LOOKUPS_MAX);
+	player->lookups[player->n_lookups++] = mail;
+}
+
+bool player_answer(struct player *player, const char *user, enum lookup_result result,
+		   const char *secret)
+{
+	for (size_t i = 0; i < player->n_lookups; i++) {
+		struct lookup_mail *mail = player->lookups[i];
+
+		if (strcmp(mail->user, user) != 0)
+			continue;
+		memmove(&player->lookups[i], &player->lookups[i + 1],
+			(--player->n_lookups - i) * sizeof(player->lookups[0]));
+		mail->answer.result = result;
+		mail->answer.secret = secret ? strdup(secret) : NULL;
+		fleet_answer(player->fleet, mail);
+		return true;
+	}
+	return false;
 }
 
 static void on_drained(void *context)
@@ -598,6 +631,8 @@ long player_count(const struct player *player, const char *what)
 		return count_broken(player);
 	if (strcmp(what, "suspects") == 0)
 		return player->suspects;
+	if (strcmp(what, "lookups") == 0)
+		return (long)player->n_lookups;
 	if (strcmp(what, "consoles") == 0)
 		return player->consoles;
 	if (strcmp(what, "drained") == 0)
@@ -617,7 +652,7 @@ long player_count(const struct player *player, const char *what)
 
 struct player *player_create(const struct player_setup *setup, struct snapshot *snapshot)
 {
-	const struct fleet_hooks hooks = { NULL, on_console, on_suspect, on_drained };
+	const struct fleet_hooks hooks = { NULL, on_console, on_suspect, on_look_up, on_drained };
 	struct fleet_hooks own = hooks;
 	struct player *player = calloc(1, sizeof(*player));
 
@@ -690,6 +725,8 @@ void player_destroy(struct player **player_pointer)
 	free_peers(player, FROM_SERVER);
 	for (unsigned i = 0; i < player->n_nodes; i++)
 		player_refuse(player, i);
+	while (player->n_lookups > 0)
+		fleet_answer(player->fleet, player->lookups[--player->n_lookups]);
 	fleet_destroy(&player->fleet);
 	loop_destroy(&player->control);
 	snapshot_unref(&player->snapshot);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cluster/cluster.h"
 #include "message.h"
+#include "probe/lookup.h"
 #include "worker/fleet.h"
 
 /*
@@ -23,7 +24,8 @@
  * connects to them is accepted by the script, or answered by a model of a server (model.c).
  */
 
-#define PLAYER_NODES_MAX 4
+#define PLAYER_NODES_MAX   4
+#define PLAYER_LOOKUPS_MAX 64
 
 struct model;
 
@@ -71,6 +73,8 @@ struct player {
 	bool is_drained;
 	unsigned suspects; /* reports of trouble with a node */
 	unsigned consoles;
+	struct lookup_mail *lookups[PLAYER_LOOKUPS_MAX]; /* asked and not answered yet */
+	size_t n_lookups;
 	unsigned fouls; /* what a model saw and no server should: see model.c */
 	char foul[200]; /* the first */
 };
@@ -88,6 +92,7 @@ struct player_setup {
 	size_t n_nodes;
 	const char *auth;
 	const char *users;    /* the user list */
+	const char *hba;      /* the hba file */
 	const char *options;  /* lines for the top of the configuration */
 	const char *database; /* lines inside the database's group */
 	const char *more;     /* further databases */
@@ -147,6 +152,10 @@ void player_refuse(struct player *player, unsigned node);
 
 /* Publishes the nodes as they are noted. */
 void player_publish(struct player *player);
+
+/* Answers a look-up of this user; false: none is under way. */
+bool player_answer(struct player *player, const char *user, enum lookup_result result,
+		   const char *secret);
 
 /* --- counts --- */
 

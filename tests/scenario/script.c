@@ -47,6 +47,7 @@ struct script {
 	struct bytes options;
 	struct bytes database;
 	struct bytes more;
+	struct bytes hba;
 	struct bytes users;
 	char *words[PLAYER_NODES_MAX + 1]; /* names that the set-up points to */
 	size_t n_words;
@@ -592,6 +593,29 @@ static bool do_cancel(struct script *script)
 
 /* --- authentication --- */
 
+/* What the look-up of a user comes to: answer bob "secret" | unknown | failed | without. */
+static bool do_answer(struct script *script)
+{
+	static const struct {
+		const char *word;
+		enum lookup_result result;
+	} words[] = { { "unknown", LOOKUP_UNKNOWN },
+		      { "failed", LOOKUP_FAILED },
+		      { "without", LOOKUP_FOUND } };
+	const char *user = word(script, 1);
+	enum lookup_result result = LOOKUP_FOUND;
+	const char *secret = word(script, 2);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(word(script, 2), words[i].word) == 0) {
+			result = words[i].result;
+			secret = NULL;
+		}
+	}
+	return player_answer(script->player, user, result, secret) ||
+	       fail(script, "nobody looks for \"%s\"", user);
+}
+
 static bool answer_md5(struct script *script, struct peer *peer, const struct message *message,
 		       const char *password)
 {
@@ -861,6 +885,9 @@ static bool is_set_up(struct script *script, const char *line)
 		script->setup.auth = script->words[script->n_words++];
 	} else if (strcmp(verb, "user") == 0) {
 		bytes_printf(&script->users, "\"%s\" \"%s\"\n", word(script, 1), word(script, 2));
+	} else if (strcmp(verb, "hba") == 0) {
+		bytes_append_text(&script->hba, after_word(line));
+		bytes_append_text(&script->hba, "\n");
 	} else if (strcmp(verb, "option") == 0) {
 		bytes_append_text(&script->options, after_word(line));
 	} else if (strcmp(verb, "database") == 0) {
@@ -896,6 +923,7 @@ static bool begin(struct script *script)
 	script->setup.database = as_text(&script->database);
 	script->setup.more = as_text(&script->more);
 	script->setup.users = as_text(&script->users);
+	script->setup.hba = as_text(&script->hba);
 	snapshot = player_snapshot(&script->setup, &errors);
 	if (!snapshot) {
 		bytes_append(&errors, "", 1);
@@ -960,7 +988,8 @@ static const struct verb verbs[] = {
 	{ "closes", 1, do_close },     { "accepts", 1, do_accept },
 	{ "serves", 1, do_serve },     { "<", 1, do_expect },
 	{ "cancels", 1, do_cancel },   { "authenticates", 1, do_authenticate },
-	{ "stops", 1, do_reading },    { "reads", 1, do_reading },
+	{ "answer", 0, do_answer },    { "stops", 1, do_reading },
+	{ "reads", 1, do_reading },
 };
 
 static bool dispatch(struct script *script)
@@ -1049,6 +1078,7 @@ static void clean_up(struct script *script)
 	bytes_free(&script->options);
 	bytes_free(&script->database);
 	bytes_free(&script->more);
+	bytes_free(&script->hba);
 	bytes_free(&script->users);
 	bytes_free(&script->rest);
 }

@@ -116,7 +116,7 @@ START_TEST(a_refused_md5_is_a_failure)
 	ck_assert(!password_md5_response("pencil", "bob", salt, response));
 	ck_assert(!password_md5_check("pencil", "bob", salt, MD5_RESPONSE));
 	ck_assert(!password_md5_check(MD5_SECRET, "bob", salt, MD5_RESPONSE));
-	ck_assert(!password_plain_check(MD5_SECRET, "bob", "pencil"));
+	ck_assert(!password_plain_check(MD5_SECRET, "bob", "pencil", NULL));
 }
 END_TEST
 
@@ -160,8 +160,8 @@ static const struct {
 
 START_TEST(clear_passwords_are_checked)
 {
-	ck_assert(password_plain_check(plain_rows[_i].secret, "bob", plain_rows[_i].password) ==
-		  plain_rows[_i].fits);
+	ck_assert(password_plain_check(plain_rows[_i].secret, "bob", plain_rows[_i].password,
+				       NULL) == plain_rows[_i].fits);
 }
 END_TEST
 
@@ -174,7 +174,7 @@ START_TEST(long_passwords)
 		char *password = calloc(1, lengths[i] + 1);
 
 		memset(password, 'p', lengths[i]);
-		ck_assert(password_plain_check(password, "bob", password) ==
+		ck_assert(password_plain_check(password, "bob", password, NULL) ==
 			  (lengths[i] <= 65535));
 		free(password);
 	}
@@ -184,8 +184,8 @@ END_TEST
 /* Two users of one password: the MD5 form belongs to a name. */
 START_TEST(md5_secrets_belong_to_a_name)
 {
-	ck_assert(password_plain_check(MD5_SECRET, "bob", "pencil"));
-	ck_assert(!password_plain_check(MD5_SECRET, "alice", "pencil"));
+	ck_assert(password_plain_check(MD5_SECRET, "bob", "pencil", NULL));
+	ck_assert(!password_plain_check(MD5_SECRET, "alice", "pencil", NULL));
 }
 END_TEST
 
@@ -195,7 +195,7 @@ START_TEST(a_failed_allocation_lets_nobody_in)
 
 	do {
 		unit_fail_alloc(++nth);
-		ck_assert(!password_plain_check(SCRAM_SECRET, "bob", "Pencil"));
+		ck_assert(!password_plain_check(SCRAM_SECRET, "bob", "Pencil", NULL));
 	} while (unit_alloc_failed());
 	ck_assert_uint_gt(nth, 2);
 	unit_fail_alloc(0);

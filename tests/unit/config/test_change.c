@@ -131,7 +131,7 @@ static const struct {
 	{ "min_pool_size", "21", "min_pool_size: 21 is more than default_pool_size, 20" },
 	{ "min_pool_size", "6",
 	  "databases[0].min_pool_size: 6 is more than default_pool_size, 5" },
-	{ "auth.type", "md5", "auth.file: with type \"md5\" there must be a user list" },
+	{ "auth.type", "md5", "auth.file: with type \"md5\" there must be a user list, or an auth_user" },
 };
 
 START_TEST(set_refuses_what_a_file_may_not_have)

@@ -97,7 +97,7 @@ static const struct {
 	  "3: clusters[0].monitor.password: cannot read \"/none\": No such file or directory" },
 	/* what is missing */
 	{ "", "1: listen: there must be one at least\n"
-	      "1: auth.file: with type \"scram-sha-256\" there must be a user list\n"
+	      "1: auth.file: with type \"scram-sha-256\" there must be a user list, or an auth_user\n"
 	      "1: clusters: there must be one at least\n"
 	      "1: databases: there must be one at least" },
 	{ CD "auth = { type = \"trust\"; };\nlisten = ();",
@@ -115,7 +115,7 @@ static const struct {
 	  "3: databases[0].name: the value is empty" },
 	/* across options */
 	{ CD "auth = { type = \"md5\"; file = \"\"; }; listen = ({ address = \"x\"; });",
-	  "3: auth.file: with type \"md5\" there must be a user list" },
+	  "3: auth.file: with type \"md5\" there must be a user list, or an auth_user" },
 	{ CD "auth = { type = \"trust\"; };\nlisten = ({ address = \"x\"; },\n"
 	     "{ address = \"x\"; port = 6433; },\n{ address = \"x\"; port = 6432; });",
 	  "6: listen[2].address: \"x\" port 6432 is taken by listen[0]" },

@@ -139,7 +139,7 @@ static const char *documented_default(const struct option *option, char *out, si
 static void check_row(const struct option *option, char *cells[8])
 {
 	struct bytes bounds = { 0 };
-	char text[128];
+	char text[512];
 
 	snprintf(text, sizeof(text), "%s%s%s", option_type_name(option->type),
 		 option->unit ? ", " : "", option->unit ? option->unit : "");
