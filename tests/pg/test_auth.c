@@ -235,28 +235,154 @@ START_TEST(test_stored_secret)
 }
 END_TEST
 
-/* A stored SCRAM secret proves nothing to a server that asks for SCRAM: an error says so, soon.
- */
-START_TEST(test_stored_secret_that_is_not_enough)
+/* --- SCRAM secrets in the list, and no password anywhere --- */
+
+static struct test_proxy *start_with_secret(const char *auth, const char *secret, int workers)
+{
+	char list[512];
+
+	snprintf(list, sizeof(list), "\"scram_user\" \"%s\"\n\"app\" \"app_secret\"\n", secret);
+	return proxy_must_start(
+		&(struct proxy_options){ .auth = auth, .userlist = list, .workers = workers });
+}
+
+static struct test_proxy *start_with_stored_secret(const char *auth, int workers)
 {
 	char *secret = stored_secret("scram_user");
 	struct test_proxy *proxy;
-	char list[512];
-	PGconn *conn;
 
 	ck_assert_ptr_nonnull(secret);
-	snprintf(list, sizeof(list), "\"scram_user\" \"%s\"\n\"app\" \"app_secret\"\n", secret);
+	proxy = start_with_secret(auth, secret, workers);
 	free(secret);
-	proxy = proxy_must_start(
-		&(struct proxy_options){ .auth = "scram-sha-256", .userlist = list });
-	conn = proxy_connect_with(proxy, "scram_user", "app", "connect_timeout=10");
-	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
-	ck_assert_msg(strstr(PQerrorMessage(conn), "pointsman:") != NULL, "%s",
-		      PQerrorMessage(conn));
+	return proxy;
+}
+
+static void terminate_servers_of(const char *user)
+{
+	char sql[160];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+		 "WHERE usename = '%s'",
+		 user);
+	for (size_t i = 0; i < 3; i++)
+		cluster_exec(servers, i, "postgres", sql);
+}
+
+/*
+ * What the client proves is enough for the servers that have the same secret: primary and
+ * replicas, from any worker, also when they have to be connected to anew.
+ */
+START_TEST(test_stored_secret_is_passed_on)
+{
+	struct test_proxy *proxy = start_with_stored_secret(_i ? "password" : "scram-sha-256", 3);
+	PGconn *conn = db_open_as(proxy, "scram_user", "app", NULL);
+	PGconn *others[6];
+
+	ck_assert_str_eq(db_text(conn, "SELECT current_user"), "scram_user");
+	ck_assert_str_eq(db_text(conn, "/* pointsman: read_hint=primary */ SELECT session_user"),
+			 "scram_user");
+	for (int i = 0; i < 6; i++) {
+		others[i] = db_open_as(proxy, "scram_user", "app", NULL);
+		db_exec(others[i], "BEGIN");
+		db_exec(others[i], "/* pointsman: read_hint=primary */ SELECT 1");
+	}
+	for (int i = 0; i < 6; i++)
+		PQfinish(others[i]);
+	terminate_servers_of("scram_user");
+	servers_must_get_clean("app");
+	while (proxy_admin_sum(proxy, "SHOW POOLS", "sv_idle", "user", "scram_user") > 0)
+		support_poll_pause();
+	ck_assert_str_eq(db_text(conn, "/* pointsman: read_hint=primary */ SELECT session_user"),
+			 "scram_user");
 	PQfinish(conn);
+	/* R-07 */
+	conn = proxy_connect_with(proxy, "scram_user", "app", "password=wrong");
+	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+	PQfinish(conn);
+	proxy_must_stop_after_errors(&proxy);
+}
+END_TEST
+
+/* Logs in without a password; what comes then is an error with this reason in DETAIL. */
+static void expect_failed_server(const struct test_proxy *proxy, const char *user,
+				 const char *reason)
+{
+	struct raw *raw = raw_open(proxy->port);
+
+	ck_assert_ptr_nonnull(raw);
+	ck_assert(raw_startup(raw, 0, user, "app", NULL));
+	ck_assert_int_eq(raw_read_main(raw), 'R');
+	ck_assert(raw_expect_end(raw));
+	ck_assert_str_eq(raw_error_field(raw, 'C'), "28P01");
+	ck_assert_msg(strncmp(raw_error_field(raw, 'M'), "pointsman: ", 11) == 0, "%s",
+		      raw_error_field(raw, 'M'));
+	ck_assert_msg(strstr(raw_error_field(raw, 'D'), reason) != NULL, "%s",
+		      raw_error_field(raw, 'D'));
+	raw_close(&raw);
+}
+
+/* Nobody has proved anything yet: the error says so, and soon. */
+START_TEST(test_stored_secret_without_a_proof)
+{
+	struct test_proxy *proxy = start_with_stored_secret("trust", 1);
+	PGconn *conn;
+
+	expect_failed_server(proxy, "scram_user", "reason: no_scram_key");
 	conn = db_open(proxy);
 	db_exec(conn, "SELECT 1");
 	PQfinish(conn);
+	proxy_must_stop_after_errors(&proxy);
+}
+END_TEST
+
+/* #1612, #944 of PgBouncer (R-09): the same password under another salt is another secret. */
+START_TEST(test_stored_secret_of_another_salt)
+{
+	PGconn *maker = cluster_connect(servers, 0, "postgres");
+	char *secret =
+		PQencryptPasswordConn(maker, "scram_user_secret", "scram_user", "scram-sha-256");
+	struct test_proxy *proxy;
+	PGconn *conn;
+
+	ck_assert_ptr_nonnull(secret);
+	proxy = start_with_secret("scram-sha-256", secret, 1);
+	PQfreemem(secret);
+	PQfinish(maker);
+	conn = proxy_connect_with(proxy, "scram_user", "app", NULL);
+	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+	ck_assert_msg(strstr(PQerrorMessage(conn), "reason: other_scram_secret") != NULL, "%s",
+		      PQerrorMessage(conn));
+	PQfinish(conn);
+	proxy_must_stop_after_errors(&proxy);
+}
+END_TEST
+
+/* A user who logs in as somebody else on the servers lends nobody his key. */
+START_TEST(test_key_is_not_for_a_forced_user)
+{
+	char *secret = stored_secret("scram_user");
+	char list[1024];
+	struct test_proxy *proxy;
+
+	ck_assert_ptr_nonnull(secret);
+	snprintf(list, sizeof(list),
+		 "\"scram_user\" \"%s\"\n\"other\" \"%s\"\n\"app\" \"app_secret\"\n", secret,
+		 secret);
+	free(secret);
+	proxy = proxy_must_start(&(struct proxy_options){
+		.auth = "scram-sha-256",
+		.userlist = list,
+		.databases = "{ name = \"forced\"; cluster = \"main\"; dbname = \"app\"; "
+			     "user = \"other\"; }" });
+	for (int i = 0; i < 2; i++) {
+		PGconn *conn = proxy_connect_with(proxy, "scram_user", "forced", NULL);
+
+		ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+		ck_assert_msg(strstr(PQerrorMessage(conn), "reason: no_scram_key") != NULL, "%s",
+			      PQerrorMessage(conn));
+		PQfinish(conn);
+	}
 	proxy_must_stop_after_errors(&proxy);
 }
 END_TEST
@@ -329,7 +455,10 @@ static Suite *auth_suite(void)
 	tcase_add_loop_test(tcase, test_long_password, 0, 2);
 	tcase_add_loop_test(tcase, test_stored_secret, 0,
 			    (int)(sizeof(secrets) / sizeof(secrets[0])));
-	tcase_add_test(tcase, test_stored_secret_that_is_not_enough);
+	tcase_add_loop_test(tcase, test_stored_secret_is_passed_on, 0, 2);
+	tcase_add_test(tcase, test_stored_secret_without_a_proof);
+	tcase_add_test(tcase, test_stored_secret_of_another_salt);
+	tcase_add_test(tcase, test_key_is_not_for_a_forced_user);
 	tcase_add_test(tcase, test_forced_user);
 	tcase_add_test(tcase, test_refusal_of_a_server);
 	tcase_add_test(tcase, test_no_secret_in_the_log);

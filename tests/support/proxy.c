@@ -111,8 +111,8 @@ bool proxy_write_config(struct test_proxy *proxy)
 		"admin = { socket_dir = \"%s\"; port = %d; users = (\"admin\"); "
 		"stats_users = (\"stats\"); };\n",
 		proxy->directory, proxy->admin_port);
-	fprintf(file, "auth = { type = \"%s\"; file = \"userlist.txt\"; };\n",
-		or_else(options->auth, "trust"));
+	fprintf(file, "auth = { type = \"%s\"; file = \"userlist.txt\"; %s };\n",
+		or_else(options->auth, "trust"), or_else(options->auth_more, ""));
 	write_cluster(file, proxy);
 	write_databases(file, options);
 	fprintf(file, "%s\n", or_else(options->top, ""));

@@ -27,6 +27,7 @@ struct proxy_options {
 	int max_client_conn;     /* 5000 */
 	const char *split;       /* "auto" */
 	const char *auth;        /* "trust" */
+	const char *auth_more;   /* further settings of `auth` */
 	const char *listen_more; /* further entries for `listen`, e.g. "{ address = ...; port =
 				    ...; }" */
 	const char *top;         /* further lines of the file */

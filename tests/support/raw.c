@@ -24,6 +24,12 @@
 
 struct raw *raw_open(int port)
 {
+	return raw_open_from("127.0.0.1", port);
+}
+
+struct raw *raw_open_from(const char *source, int port)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_port = htons((uint16_t)port),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -35,7 +41,8 @@ struct raw *raw_open(int port)
 		abort();
 	raw->minor = NO_MINOR;
 	raw->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (raw->fd == -1 ||
+	if (raw->fd == -1 || inet_pton(AF_INET, source, &from.sin_addr) != 1 ||
+	    bind(raw->fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
 	    connect(raw->fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
 		fprintf(stderr, "raw: connect: %s\n", strerror(errno));
 		raw_close(&raw);

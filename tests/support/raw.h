@@ -30,6 +30,9 @@ struct raw {
 
 /* Opens a TCP connection to 127.0.0.1; NULL on failure. raw_close() also accepts NULL. */
 struct raw *raw_open(int port);
+
+/* The same, coming from another address of this machine: "127.0.0.2". */
+struct raw *raw_open_from(const char *source, int port);
 void raw_close(struct raw **raw);
 
 /* Closes with a reset instead of an orderly end. */
