@@ -44,9 +44,10 @@ struct socket_row {
 	usec connected_at;
 	usec request_at;
 	usec wait;
-	usec pinned_at;
+	usec pinned_at[PIN_COUNT];
 	enum startup_replication replication;
-	enum pin_reason pin;
+	enum pin_reason pin; /* one of them */
+	unsigned pins;       /* 1 << reason */
 	bool is_close_needed;
 	uint32_t pid;
 	size_t statements;
@@ -121,6 +122,18 @@ struct stage_row {
 	uint64_t broken;
 	usec time;
 };
+
+/* Pins of one reason. */
+struct pin_row {
+	int reason;
+	uint64_t begun;
+	uint64_t ended;
+	uint64_t sessions; /* now */
+};
+
+void gather_pins(struct worker *worker, void *argument, void **result);
+int pin_row_compare(const void *a, const void *b);
+void pin_row_fold(void *into, const void *from);
 
 void gather_stages(struct worker *worker, void *argument, void **result);
 int stage_row_compare(const void *a, const void *b);

@@ -55,6 +55,7 @@ void show_active_sockets(const struct console *console, const struct rows *rows,
 			 struct table *table);
 void show_channels(const struct console *console, const struct rows *rows, struct table *table);
 void show_pins(const struct console *console, const struct rows *rows, struct table *table);
+void show_pin_reasons(const struct console *console, const struct rows *rows, struct table *table);
 
 void show_version(const struct console *console, const struct rows *rows, struct table *table);
 void show_config(const struct console *console, const struct rows *rows, struct table *table);

@@ -8,6 +8,7 @@
 
 #include "session/env.h"
 #include "session/pending.h"
+#include "session/pins.h"
 #include "session/request.h"
 #include "session/statement.h"
 #include "session/txn.h"
@@ -72,8 +73,7 @@ struct client {
 	/* The lease. */
 	struct server *server; /* NULL: none is held */
 	size_t node_index;     /* of its node */
-	enum pin_reason pin;
-	usec pinned_at;
+	struct pins pins;
 
 	/* Between the messages of the two sides. */
 	uint64_t client_tail; /* bytes of a client's message still to be passed on ... */

@@ -18,6 +18,7 @@
 #include "pool/mode.h"
 #include "pool/pool.h"
 #include "route/route.h"
+#include "session/pins.h"
 #include "session/stage.h"
 #include "sql/judge.h"
 #include "stats/hist.h"
@@ -190,6 +191,7 @@ struct session_env {
 	struct pools *pools;
 	struct judge *judge;
 	struct stage_stats stages[STAGE_COUNT];
+	struct pin_stats pins[PIN_COUNT];
 
 	struct list logins;        /* struct client_login */
 	struct list clients;       /* struct client */

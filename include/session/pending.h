@@ -49,6 +49,7 @@ struct pending_entry {
 	 */
 	struct statement *statement;
 	uint64_t name_hash;
+	bool is_question;   /* QUERY of ours: what is left of the pins */
 	bool is_begin;      /* of a BEGIN that we had answered */
 	bool is_named;      /* PARSE: the server is to have it under our name for it, not as "" */
 	uint64_t closed_id; /* CLOSE of ours: what the server holds until then; else 0 */

@@ -89,7 +89,8 @@ struct request {
 	bool is_hint_default; /* the client itself gave no read_hint: what overrules it is no news
 			       */
 	char bad_hint[160];
-	enum pin_reason pin;  /* a state that it leaves in the server */
+	uint16_t pins;        /* reasons (1 << enum pin_reason) for what it leaves in the server */
+	uint16_t unpins;      /* ... and for what it may end */
 	bool may_leave_state; /* see struct verdict */
 	bool has_executes;
 	bool has_listen;         /* LISTEN, to be answered by us */

@@ -25,7 +25,8 @@ struct statement_facts {
 	bool has_transaction_control;
 	bool may_leave_state;
 	bool uses_names; /* PREPARE, EXECUTE or DEALLOCATE of a name, see session/sql_prepare.h */
-	enum pin_reason pin; /* the first one among its effects */
+	uint16_t pins;   /* reasons (1 << enum pin_reason) among its effects ... */
+	uint16_t unpins; /* ... and those that it may end */
 	struct hints *hints; /* of its comments; NULL: none */
 	size_t n_effects;
 	struct effect effects[]; /* the texts follow in the same allocation */

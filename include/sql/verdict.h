@@ -85,6 +85,7 @@ enum effect_kind {
 	EFFECT_LISTEN,     /* name: a channel. An EFFECT_PIN goes with it: who sends it to a server
 			      must keep that */
 	EFFECT_UNLISTEN,   /* name, or NULL for all */
+	EFFECT_UNPIN,      /* may end what is left for the reason `pin` */
 	EFFECT_PIN,        /* leaves state in the server that cannot be tracked: see `pin` */
 };
 
@@ -123,7 +124,7 @@ struct effect {
 	enum effect_kind kind;
 	unsigned flags;
 	unsigned statement;  /* of which statement of the text, counted from 0 */
-	enum pin_reason pin; /* EFFECT_PIN */
+	enum pin_reason pin; /* EFFECT_PIN, EFFECT_UNPIN */
 	const char *name;    /* folded as PostgreSQL folds it; NULL where there is none */
 	const char *value;
 };

@@ -150,8 +150,11 @@ static void fill_client(struct socket_row *row, struct client *client)
 	row->request_at = client->request_at;
 	row->wait = client_wait(client);
 	fill_dedicated(row, client);
-	row->pin = client->pin;
-	row->pinned_at = client->pinned_at;
+	row->pin = pins_first(&client->pins);
+	row->pins = client->pins.held;
+	for (int reason = 0; reason < PIN_COUNT; reason++)
+		row->pinned_at[reason] = client->connected_at +
+					 (usec)client->pins.since_ms[reason] * USEC_PER_MS;
 	row->pid = client->key_pid;
 	row->statements = client->statements.count;
 	conn_input(client->conn, &row->unread);
@@ -582,6 +585,51 @@ void stage_row_fold(void *into_row, const void *from_row)
 	into->failed += from->failed;
 	into->broken += from->broken;
 	into->time += from->time;
+}
+
+/* --- pins --- */
+
+static uint64_t count_pinned(struct worker *worker, int reason)
+{
+	uint64_t count = 0;
+
+	LIST_EACH (&worker->env.clients, node) {
+		const struct client *client = LIST_ENTRY(node, struct client, node);
+
+		count += client->pins.held >> reason & 1;
+	}
+	return count;
+}
+
+void gather_pins(struct worker *worker, void *argument, void **result)
+{
+	struct rows *rows = rows_create(sizeof(struct pin_row));
+
+	(void)argument;
+	for (int i = PIN_NONE + 1; rows && i < PIN_COUNT; i++) {
+		const struct pin_stats *stats = &worker->env.pins[i];
+		struct pin_row *row = rows_add(&rows);
+
+		if (row)
+			*row = (struct pin_row){ i, stats->begun, stats->ended,
+						 count_pinned(worker, i) };
+	}
+	*result = rows;
+}
+
+int pin_row_compare(const void *a, const void *b)
+{
+	return ((const struct pin_row *)a)->reason - ((const struct pin_row *)b)->reason;
+}
+
+void pin_row_fold(void *into_row, const void *from_row)
+{
+	struct pin_row *into = into_row;
+	const struct pin_row *from = from_row;
+
+	into->begun += from->begun;
+	into->ended += from->ended;
+	into->sessions += from->sessions;
 }
 
 /* --- users --- */

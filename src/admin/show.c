@@ -228,6 +228,14 @@ static const struct build_column chain_columns[] = {
 static const struct build_column pin_columns[] = {
 	{ "client", L }, { "user", T },   { "database", T },
 	{ "node", T },   { "reason", T }, { "for_ms", L },
+	{ "server", L },
+};
+
+static const struct build_column pin_reason_columns[] = {
+	{ "reason", T },
+	{ "begun", N },
+	{ "ended", N },
+	{ "sessions", N },
 };
 
 static const struct build_column channel_columns[] = {
@@ -276,6 +284,8 @@ static const struct show shows[] = {
 	{ "CHAIN", RIGHT_STATS, COLUMNS(chain_columns), show_chain, GATHER(stages, stage),
 	  stage_row_fold },
 	{ "PINS", RIGHT_STATS, COLUMNS(pin_columns), show_pins, GATHER(clients, socket), NULL },
+	{ "PIN_REASONS", RIGHT_STATS, COLUMNS(pin_reason_columns), show_pin_reasons,
+	  GATHER(pins, pin), pin_row_fold },
 	{ "CHANNELS", RIGHT_STATS, COLUMNS(channel_columns), show_channels,
 	  GATHER(channels, channel), channel_row_fold },
 	{ "CANCELS", RIGHT_STATS, COLUMNS(cancel_columns), show_cancels, NOTHING },

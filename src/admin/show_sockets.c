@@ -124,6 +124,19 @@ void show_active_sockets(const struct console *console, const struct rows *rows,
 	}
 }
 
+static void put_pin(struct table *table, const struct socket_row *row, int reason, usec now)
+{
+	table_begin_row(table);
+	table_int(table, (int64_t)row->id);
+	table_text(table, row->user);
+	table_text(table, row->database);
+	table_text(table, row->node);
+	table_text(table, pin_reason_name((enum pin_reason)reason));
+	table_int(table, (now - row->pinned_at[reason]) / USEC_PER_MS);
+	table_int(table, (int64_t)row->link);
+	table_end_row(table);
+}
+
 void show_pins(const struct console *console, const struct rows *rows, struct table *table)
 {
 	usec now = clock_now();
@@ -132,15 +145,24 @@ void show_pins(const struct console *console, const struct rows *rows, struct ta
 	for (size_t i = 0; i < rows->count; i++) {
 		const struct socket_row *row = rows_at(rows, i);
 
-		if (row->pin == PIN_NONE)
-			continue;
+		for (int reason = 0; reason < PIN_COUNT; reason++) {
+			if (row->pins >> reason & 1)
+				put_pin(table, row, reason, now);
+		}
+	}
+}
+
+void show_pin_reasons(const struct console *console, const struct rows *rows, struct table *table)
+{
+	(void)console;
+	for (size_t i = 0; i < rows->count; i++) {
+		const struct pin_row *row = rows_at(rows, i);
+
 		table_begin_row(table);
-		table_int(table, (int64_t)row->id);
-		table_text(table, row->user);
-		table_text(table, row->database);
-		table_text(table, row->node);
-		table_text(table, pin_reason_name(row->pin));
-		table_int(table, (now - row->pinned_at) / USEC_PER_MS);
+		table_text(table, pin_reason_name((enum pin_reason)row->reason));
+		table_int(table, (int64_t)row->begun);
+		table_int(table, (int64_t)row->ended);
+		table_int(table, (int64_t)row->sessions);
 		table_end_row(table);
 	}
 }

@@ -291,7 +291,7 @@ enum route_begin begin_route(const struct request *request)
 		return ROUTE_BEGIN_READ_WRITE;
 	if (!modes.begins)
 		return ROUTE_BEGIN_NONE;
-	return modes.is_read_only && !modes.ends && request->pin == PIN_NONE
+	return modes.is_read_only && !modes.ends && request->pins == 0
 		       ? ROUTE_BEGIN_READ_ONLY
 		       : ROUTE_BEGIN_READ_WRITE;
 }

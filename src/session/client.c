@@ -386,10 +386,15 @@ void client_pause_if_full(struct client *client)
 		conn_pause(client->conn);
 }
 
+/* One request after the other; and none while a question of ours is at its server. */
+static bool is_occupied(const struct client *client)
+{
+	return client->request || channels_is_proving(client) || pins_are_asked(&client->pins);
+}
+
 void client_resume(struct client *client)
 {
-	bool is_busy = (client->request || channels_is_proving(client)) &&
-		       client->client_tail == 0 && !client->is_copying_in;
+	bool is_busy = is_occupied(client) && client->client_tail == 0 && !client->is_copying_in;
 
 	if (client->conn && conn_is_paused(client->conn) && !is_busy && !is_full(client))
 		conn_resume(client->conn);
@@ -411,8 +416,8 @@ static bool take_some(struct client *client)
 	}
 	if (client->is_copying_in)
 		return pass_copy(client);
-	if (client->request || channels_is_proving(client) || is_full(client)) {
-		conn_pause(client->conn); /* one request after the other */
+	if (is_occupied(client) || is_full(client)) {
+		conn_pause(client->conn);
 		return false;
 	}
 	return take_request(client);
@@ -698,7 +703,7 @@ bool client_cancel(struct session_env *env, const struct cancel_key *key, client
 	if (client->state == CLIENT_WAITING && client->request) {
 		cancel_waiting(client);
 		done(context);
-	} else if (client->server && !relay_is_quiet(client)) {
+	} else if (client->server && !relay_is_quiet(client) && !pins_are_asked(&client->pins)) {
 		cancel_forward(client->server, CANCEL_CLIENT, done, context);
 	} else {
 		done(context); /* it does nothing that could be cancelled */

@@ -43,10 +43,22 @@ static bool is_server_outdated(const struct client *client)
 	       !client->is_batch_open && !txn_is_open(&client->txn);
 }
 
+/* A server that does not say what is left of the pins: as slow as one may be to log in. */
+static bool is_answer_slow(const struct client *client, usec now)
+{
+	return client->server &&
+	       is_over(client->pins.asked_at,
+		       client->server->pool->env->limits.server_connect_timeout, now);
+}
+
 static void check_idle(struct client *client, usec now)
 {
 	const struct session_rules *rules = &client->identity->rules;
 
+	if (is_answer_slow(client, now)) {
+		relay_server_lost(client, "it did not say what its session has left in it");
+		return;
+	}
 	if (is_over(client->state_since, TRIM_AFTER, now))
 		conn_trim(client->conn);
 	if (txn_is_open(&client->txn)) {

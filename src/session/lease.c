@@ -34,15 +34,19 @@ void lease_settle(struct client *client)
 	    client->server->txn_status != TXN_IDLE)
 		return;
 	note_settings(client);
-	if ((client->is_server_behind || client->is_server_odd) && client->pin == PIN_NONE &&
+	if ((client->is_server_behind || client->is_server_odd) && !pins_are_held(&client->pins) &&
 	    client->identity->rules.mode != POOL_SESSION) {
 		client->is_server_behind = client->is_server_odd = false;
 		pool_return(&client->server, POOL_RETURN_RESET);
 		return;
 	}
-	client->is_server_behind = client->is_server_odd = false;
-	if (client->pin != PIN_NONE || client->identity->rules.mode == POOL_SESSION)
+	client->is_server_behind = false;
+	if (client->identity->rules.mode == POOL_SESSION)
 		return;
+	if (pins_are_held(&client->pins)) {
+		pins_ask(client);
+		return;
+	}
 	client->is_unnamed_foreign = false;
 	pool_return(&client->server, POOL_RETURN_CLEAN);
 }
@@ -59,7 +63,7 @@ static void end_dedicated(struct client *client)
 
 void lease_end(struct client *client)
 {
-	bool leaves_state = client->pin != PIN_NONE || client->is_server_odd ||
+	bool leaves_state = pins_are_held(&client->pins) || client->is_server_odd ||
 			    client->is_server_behind ||
 			    client->identity->rules.mode == POOL_SESSION;
 
@@ -77,6 +81,10 @@ void lease_end(struct client *client)
 	if (client->server->txn_status != TXN_IDLE) {
 		settings_unref(&client->server->settings);
 		client->server->settings = settings_ref(client->txn.committed);
+	}
+	if (pins_outlast_reset(&client->pins)) {
+		pool_discard(&client->server, "no reset undoes what its session has done to it");
+		return;
 	}
 	if (leaves_state)
 		pool_return(&client->server, POOL_RETURN_RESET);

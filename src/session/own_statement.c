@@ -38,7 +38,7 @@ bool own_statement_is(const struct client *client, const struct statement_facts 
 {
 	if (is_all_listening(facts))
 		return client->identity->rules.mode != POOL_SESSION &&
-		       client->pin != PIN_LISTEN;
+		       !(client->pins.held & PIN_BIT(PIN_LISTEN));
 	return own_effect(facts) != NULL;
 }
 

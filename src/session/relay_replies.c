@@ -176,9 +176,17 @@ static void forget_statements(struct client *client)
 static void apply_effect(struct client *client, const struct effect *effect, const char *tag)
 {
 	switch (effect->kind) {
+	case EFFECT_COMMIT:
+	case EFFECT_ROLLBACK: /* COMMIT of a failed transaction answers "ROLLBACK" */
+		if (strncmp(tag, "ROLLBACK", 8) == 0)
+			pins_note_rollback(client, true);
+		pins_note_commit(client);
+		break;
+	case EFFECT_PREPARE_TRANSACTION: pins_note_commit(client); break;
+	case EFFECT_ROLLBACK_TO: pins_note_rollback(client, false); break;
 	case EFFECT_DISCARD_ALL:
 		forget_statements(client);
-		client->pin = PIN_NONE;
+		pins_note_discard(client);
 		client->is_server_behind |= client->txn.startup != NULL;
 		break;
 	case EFFECT_RESET_ALL: client->is_server_behind |= client->txn.startup != NULL; break;
@@ -196,7 +204,7 @@ static void apply_effect(struct client *client, const struct effect *effect, con
 	}
 	client->wants_reports |= client->is_server_behind;
 	if (!txn_apply(&client->txn, effect, tag))
-		client->pin = PIN_UNKNOWN_STATE;
+		pins_add(client, PIN_UNKNOWN_STATE);
 }
 
 static void apply_effects(struct client *client, const struct pending_entry *entry,
@@ -239,8 +247,8 @@ static enum reply_fate take_command_complete(struct incoming *in, const struct f
 	if (first->kind == PENDING_QUERY)
 		sql_names_note_done(in->client, first->commands_done);
 	first->commands_done++;
-	if (in->client->is_query_cut && first->commands_done > 1 && in->client->pin == PIN_NONE)
-		in->client->pin = PIN_UNKNOWN_STATE;
+	if (in->client->is_query_cut && first->commands_done > 1 && !pins_are_held(&in->client->pins))
+		pins_add(in->client, PIN_UNKNOWN_STATE);
 	in->client->is_copying_in = false;
 	return first->kind == PENDING_EXECUTE ? answered(in, message_end) : REPLY_PASS;
 }
@@ -369,6 +377,7 @@ static void note_error(struct client *client, const struct frame *frame)
 	struct wire_error error;
 
 	txn_note_error(&client->txn);
+	pins_note_rollback(client, false);
 	client->is_copying_in = false;
 	if (client->request)
 		client->request->has_error = true;
@@ -381,7 +390,7 @@ static void note_error(struct client *client, const struct frame *frame)
 
 static bool must_end(const struct client *client)
 {
-	return client->server_tail > 0 || client->pin != PIN_NONE ||
+	return client->server_tail > 0 || pins_are_held(&client->pins) ||
 	       client->identity->rules.mode == POOL_SESSION ||
 	       (!client->request && txn_is_open(&client->txn));
 }
@@ -515,6 +524,16 @@ static enum reply_fate take_refused_ready(struct incoming *in, const struct fram
 	return answered(in, in->at + frame_size(frame));
 }
 
+/* What an error has rolled back, and no command: an implicit transaction. */
+static void note_pins(struct client *client, uint8_t status)
+{
+	if (status != TXN_IDLE)
+		return;
+	if (client->txn.has_failed)
+		pins_note_rollback(client, true);
+	pins_note_commit(client);
+}
+
 static enum reply_fate take_ready(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
@@ -536,12 +555,13 @@ static enum reply_fate take_ready(struct incoming *in, const struct frame *frame
 		client_forget_portals(client);
 	if (client->is_begin_refused)
 		return take_refused_ready(in, frame);
+	note_pins(client, status);
 	txn_note_ready(&client->txn, status, clock_now());
 	/* A server that is behind reports its own default, not what the session will have. */
 	if (status == TXN_IDLE && client->txn.settings != client->server->settings &&
 	    !client->is_server_behind &&
 	    !txn_note_date_style(&client->txn, server_reported(client->server, "DateStyle")))
-		client->pin = PIN_UNKNOWN_STATE;
+		pins_add(client, PIN_UNKNOWN_STATE);
 	if (channels_hold_ready(client, status)) {
 		first->action = PENDING_SWALLOW;
 		channels_note_held(client);
@@ -601,11 +621,41 @@ static enum reply_fate take_parameter(struct client *client, const struct frame 
 	return server_is_node_report(frame) ? REPLY_SWALLOW : REPLY_PASS;
 }
 
+/* Is what comes the answer to a question of ours about the pins? */
+static bool is_answer_to_us(const struct client *client)
+{
+	const struct pending_entry *first = pending_first(&client->pending);
+
+	return first && first->is_question;
+}
+
+static enum reply_fate take_answer_to_us(struct incoming *in, const struct frame *frame)
+{
+	struct client *client = in->client;
+
+	switch (frame->type) {
+	case MSG_B_ROW_DESCRIPTION:
+	case MSG_B_COMMAND_COMPLETE:
+	case MSG_B_NOTICE: return REPLY_SWALLOW;
+	case MSG_B_DATA_ROW:
+	case MSG_B_ERROR: pins_take_answer(client, frame); return REPLY_SWALLOW;
+	case MSG_B_NOTIFICATION: return REPLY_PASS;
+	case MSG_B_READY:
+		if (frame->body_length != 1 || frame->body[0] != TXN_IDLE)
+			return REPLY_BROKEN;
+		pins_end_answer(client);
+		return answered(in, in->at + frame_size(frame));
+	default: return REPLY_BROKEN;
+	}
+}
+
 static enum reply_fate take_reply(struct incoming *in, const struct frame *frame)
 {
 	struct client *client = in->client;
 	size_t end = in->at + frame_size(frame);
 
+	if (is_answer_to_us(client) && frame->type != MSG_B_PARAMETER_STATUS)
+		return take_answer_to_us(in, frame);
 	switch (frame->type) {
 	case MSG_B_PARSE_COMPLETE: return take_parse_complete(in, end);
 	case MSG_B_BIND_COMPLETE: return expect(in, PENDING_BIND, end);
@@ -680,7 +730,7 @@ static enum step take_message(struct incoming *in, size_t length)
 		return STEP_MORE;
 	if (result == FRAME_BAD)
 		return STEP_BROKEN;
-	if (is_read_whole(&frame) && !frame_is_whole(&frame))
+	if ((is_read_whole(&frame) || is_answer_to_us(client)) && !frame_is_whole(&frame))
 		return frame.body_length > READ_WHOLE_MAX ? STEP_BROKEN : STEP_MORE;
 	fate = take_reply(in, &frame);
 	if (fate == REPLY_BROKEN)

@@ -514,10 +514,8 @@ static bool send_request(struct request *request)
 				.server = client->server,
 				.bytes = request_bytes(request) };
 
-	if (request->pin != PIN_NONE && client->pin == PIN_NONE) {
-		client->pin = request->pin;
-		client->pinned_at = request->began_at;
-	}
+	pins_begin(client, request->pins, request->unpins,
+		   !request->verdict.has_transaction_control);
 	client->is_server_odd |= request->may_leave_state;
 	request->is_sent = true;
 	request->sent_at = clock_now();

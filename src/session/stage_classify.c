@@ -21,8 +21,7 @@
 
 static void note_pin(struct request *request, enum pin_reason pin)
 {
-	if (request->pin == PIN_NONE)
-		request->pin = pin;
+	request->pins |= (uint16_t)PIN_BIT(pin);
 }
 
 static void note_verdict(struct request *request, enum verdict_kind kind,
@@ -53,7 +52,8 @@ static void note_facts(struct request *request, const struct statement_facts *fa
 {
 	note_verdict(request, facts->kind, facts->reason, facts->is_explicit_read_only,
 		     facts->has_transaction_control);
-	note_pin(request, facts->pin);
+	request->pins |= facts->pins;
+	request->unpins |= facts->unpins;
 	request->may_leave_state |= facts->may_leave_state;
 	if (facts->hints)
 		hint_merge(&request->hints, facts->hints);
@@ -252,7 +252,7 @@ static bool classify_query(struct request *request, struct op *op, const uint8_t
 			op, "0A000",
 			"pointsman: SET and SHOW of pointsman settings, LISTEN and UNLISTEN "
 			"must be sent alone");
-	request->pin = PIN_NONE; /* no server sees it */
+	request->pins = request->unpins = 0; /* no server sees it */
 	request->has_listen = own_statement_has_listen(op->facts);
 	return answer(op, OP_ANSWER) != NULL; /* executed by govern */
 }

@@ -137,7 +137,7 @@ static enum route_reason held_reason(const struct client *client)
 {
 	if (client->identity->rules.mode == POOL_SESSION)
 		return ROUTE_SESSION_MODE;
-	if (client->pin != PIN_NONE)
+	if (pins_are_held(&client->pins))
 		return ROUTE_PINNED;
 	return txn_is_open(&client->txn) ? ROUTE_IN_TRANSACTION : ROUTE_UNFINISHED_BATCH;
 }
@@ -282,8 +282,7 @@ static void begin_lease(struct request *request, struct server *server)
 	note_wait(request);
 	lease_begin(client, server, (size_t)request->decision.node);
 	if (client->replication != REPLICATION_NONE) {
-		client->pin = PIN_REPLICATION;
-		client->pinned_at = clock_now();
+		pins_add(client, PIN_REPLICATION);
 	}
 }
 

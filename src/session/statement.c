@@ -84,17 +84,29 @@ static bool is_named_use(const struct effect *effect)
 	       (effect->kind == EFFECT_DEALLOCATE && effect->name);
 }
 
+static void note_pins(struct statement_facts *facts, const struct effect *effect)
+{
+	switch (effect->kind) {
+	case EFFECT_PIN:
+		/* One that ends with the transaction adds nothing: its server is held until
+		 * then. */
+		if (!(effect->flags & EFFECT_LOCAL))
+			facts->pins |= (uint16_t)(1u << effect->pin);
+		break;
+	case EFFECT_UNPIN: facts->unpins |= (uint16_t)(1u << effect->pin); break;
+	case EFFECT_DISCARD_TEMP: facts->unpins |= 1u << PIN_TEMP_TABLE; break;
+	case EFFECT_UNLISTEN: facts->unpins |= 1u << PIN_LISTEN; break;
+	default: break;
+	}
+}
+
 static void note_effects(struct statement_facts *facts)
 {
 	for (size_t i = 0; i < facts->n_effects; i++) {
 		const struct effect *effect = &facts->effects[i];
 
 		facts->uses_names |= is_named_use(effect);
-		/* A pin that ends with the transaction adds nothing: its server is held until
-		 * then. */
-		if (facts->pin == PIN_NONE && effect->kind == EFFECT_PIN &&
-		    !(effect->flags & EFFECT_LOCAL))
-			facts->pin = effect->pin;
+		note_pins(facts, effect);
 	}
 }
 

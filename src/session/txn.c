@@ -249,7 +249,8 @@ bool txn_apply(struct txn *txn, const struct effect *effect, const char *tag)
 	case EFFECT_PREPARE:
 	case EFFECT_EXECUTE:
 	case EFFECT_DEALLOCATE:
-	case EFFECT_PIN: return true;
+	case EFFECT_PIN:
+	case EFFECT_UNPIN: return true;
 	}
 	UNREACHABLE();
 }

@@ -104,6 +104,16 @@ void walk_pin(struct walk *w, enum pin_reason pin, unsigned flags)
 		};
 }
 
+void walk_unpin(struct walk *w, enum pin_reason pin)
+{
+	struct effect *effect = new_effect(w);
+
+	if (effect)
+		*effect = (struct effect){ .kind = EFFECT_UNPIN,
+					   .statement = w->index,
+					   .pin = pin };
+}
+
 /* --- reading the tree --- */
 
 const char *tree_string(const json_t *fields, const char *key)
@@ -338,8 +348,9 @@ static void on_declare(struct walk *w, const char *kind, const json_t *fields)
 
 static void on_cursor(struct walk *w, const char *kind, const json_t *fields)
 {
-	(void)kind;
 	walk_raise(w, VERDICT_SESSION, VERDICT_REASON_CURSOR, tree_string(fields, "portalname"));
+	if (strcmp(kind, "ClosePortalStmt") == 0)
+		walk_unpin(w, PIN_HELD_CURSOR);
 }
 
 static void on_listen(struct walk *w, const char *kind, const json_t *fields)
@@ -414,13 +425,31 @@ static bool is_temporary(const json_t *value)
 	return false;
 }
 
+/* ON COMMIT DROP: of CREATE TABLE, or of the INTO of CREATE TABLE AS. */
+static bool ends_with_transaction(const json_t *fields)
+{
+	const char *when = tree_string(fields, "oncommit");
+
+	if (!when)
+		when = tree_string(json_object_get(fields, "into"), "onCommit");
+	return when && strcmp(when, "ONCOMMIT_DROP") == 0;
+}
+
 static void on_ddl(struct walk *w, const char *kind, const json_t *fields)
 {
 	if (is_temporary(fields)) {
 		walk_raise(w, VERDICT_DDL, VERDICT_REASON_TEMP_RELATION, kind);
-		walk_pin(w, PIN_TEMP_TABLE, 0);
+		walk_pin(w, PIN_TEMP_TABLE, ends_with_transaction(fields) ? EFFECT_LOCAL : 0);
 	}
 	walk_raise(w, VERDICT_DDL, VERDICT_REASON_DDL, kind);
+}
+
+/* Whether what goes is temporary, only the server knows. */
+static void on_drop(struct walk *w, const char *kind, const json_t *fields)
+{
+	(void)fields;
+	walk_raise(w, VERDICT_DDL, VERDICT_REASON_DDL, kind);
+	walk_unpin(w, PIN_TEMP_TABLE);
 }
 
 /* CREATE TABLE AS, CREATE MATERIALIZED VIEW: DDL that runs a query. */
@@ -636,9 +665,9 @@ static const struct statement_row statements[] = {
 	{ "DeleteStmt", on_dml },
 	{ "DiscardStmt", on_discard },
 	{ "DoStmt", on_utility },
-	{ "DropOwnedStmt", on_ddl },
+	{ "DropOwnedStmt", on_drop },
 	{ "DropRoleStmt", on_ddl },
-	{ "DropStmt", on_ddl },
+	{ "DropStmt", on_drop },
 	{ "DropSubscriptionStmt", on_ddl },
 	{ "DropTableSpaceStmt", on_ddl },
 	{ "DropUserMappingStmt", on_ddl },

@@ -250,6 +250,13 @@ static void check_set_config(struct walk *w, const json_t *args)
 	walk_raise(w, VERDICT_READ_TAINTED, VERDICT_REASON_SESSION_FUNCTION, "set_config");
 }
 
+/* An unlock; and what is only tried may not have been had. */
+static bool may_end_lock(const char *name)
+{
+	return strncmp(name, "pg_advisory_unlock", 18) == 0 ||
+	       strncmp(name, "pg_try_advisory_lock", 20) == 0;
+}
+
 static void check_builtin(struct walk *w, const char *name, const json_t *call)
 {
 	const json_t *args = json_object_get(call, "args");
@@ -267,6 +274,8 @@ static void check_builtin(struct walk *w, const char *name, const json_t *call)
 		return;
 	case FUNCTION_ADVISORY_PIN: walk_pin(w, PIN_ADVISORY_LOCK, 0); /* fall through */
 	case FUNCTION_ADVISORY:
+		if (may_end_lock(name))
+			walk_unpin(w, PIN_ADVISORY_LOCK);
 		walk_raise(w, VERDICT_READ_TAINTED, VERDICT_REASON_ADVISORY_LOCK, name);
 		return;
 	case FUNCTION_SET_CONFIG: check_set_config(w, args); return;

@@ -33,6 +33,7 @@ const char *effect_kind_name(enum effect_kind kind)
 	case EFFECT_LISTEN: return "listen";
 	case EFFECT_UNLISTEN: return "unlisten";
 	case EFFECT_PIN: return "pin";
+	case EFFECT_UNPIN: return "unpin";
 	}
 	UNREACHABLE();
 }
@@ -123,7 +124,7 @@ static void append_effects(struct bytes *out, const struct verdict *verdict)
 
 		bytes_printf(out, "%s{\"effect\":\"%s\"", i ? "," : "",
 			     effect_kind_name(effect->kind));
-		if (effect->kind == EFFECT_PIN)
+		if (effect->kind == EFFECT_PIN || effect->kind == EFFECT_UNPIN)
 			append_member(out, "pin", pin_reason_name(effect->pin));
 		append_member(out, "name", effect->name);
 		append_member(out, "value", effect->value);

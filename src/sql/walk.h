@@ -42,6 +42,7 @@ void walk_raise(struct walk *w, enum verdict_kind kind, enum verdict_reason reas
 void walk_effect(struct walk *w, enum effect_kind kind, unsigned flags, const char *name,
 		 const char *value);
 void walk_pin(struct walk *w, enum pin_reason pin, unsigned flags);
+void walk_unpin(struct walk *w, enum pin_reason pin);
 
 /* EXECUTE: what is executed is not known here; the arguments are judged. */
 void walk_execute(struct walk *w, const json_t *fields);

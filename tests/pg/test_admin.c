@@ -83,6 +83,7 @@ static const struct {
 	{ "SHOW ROUTES", "" },
 	{ "SHOW CHAIN", "" },
 	{ "SHOW PINS", "" },
+	{ "SHOW PIN_REASONS", "reason,begun,ended,sessions" },
 };
 
 /* The columns begin with these; ours may follow. */

@@ -450,7 +450,7 @@ START_TEST(shows_all)
 		"STATE",          "MEM",       "NODES",      "ROUTES",  "CHAIN",
 		"PINS",           "CANCELS",   "PEERS",      "FDS",     "DNS_HOSTS",
 		"STATS_AVERAGES", "DNS_ZONES", "PEER_POOLS", "VERSION", "STATS_TOTALS",
-		"ACTIVE_SOCKETS",
+		"ACTIVE_SOCKETS", "PIN_REASONS",
 	};
 	char sql[64];
 

@@ -202,7 +202,7 @@ START_TEST(facts_are_copied)
 	ck_assert_str_eq(facts->effects[0].name, "search_path");
 	ck_assert_str_eq(facts->effects[0].value, "SET search_path TO x");
 	ck_assert_ptr_null(facts->effects[1].name);
-	ck_assert_int_eq(facts->pin, PIN_LISTEN);
+	ck_assert_uint_eq(facts->pins, 1u << PIN_LISTEN);
 	ck_assert_int_eq(facts->hints->read_hint, READ_HINT_REPLICA);
 	statement_facts_destroy(&facts);
 	ck_assert_ptr_null(facts);
@@ -220,7 +220,7 @@ START_TEST(a_pin_that_ends_with_the_transaction_is_none)
 	verdict.effects = effects;
 	verdict.n_effects = 1;
 	facts = statement_facts_create(&judgement, NULL, 0);
-	ck_assert_int_eq(facts->pin, PIN_NONE);
+	ck_assert_uint_eq(facts->pins, 0);
 	statement_facts_destroy(&facts);
 }
 END_TEST

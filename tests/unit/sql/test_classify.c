@@ -62,7 +62,7 @@ static const char *describe_effects(const struct verdict *verdict, char *out, si
 	for (size_t i = 0; i < verdict->n_effects; i++) {
 		const struct effect *effect = &verdict->effects[i];
 		const char *what =
-			effect->kind == EFFECT_PIN ? pin_reason_name(effect->pin) : effect->name;
+			effect->kind == EFFECT_PIN || effect->kind == EFFECT_UNPIN ? pin_reason_name(effect->pin) : effect->name;
 
 		n += (size_t)snprintf(out + n, size - n, "%s%s%s%s", i ? "; " : "",
 				      effect_kind_name(effect->kind), what ? " " : "",
