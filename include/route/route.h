@@ -62,7 +62,8 @@ enum route_no_replica {
 	ROUTE_NO_REPLICA_ERROR
 };
 
-/* The transaction that the request begins, where no server is held: its node is chosen with it. */
+/* The transaction that the request begins, where no server is held: its node is chosen with it.
+ */
 enum route_begin {
 	ROUTE_BEGIN_NONE,
 	ROUTE_BEGIN_READ_WRITE,
@@ -82,12 +83,14 @@ struct route_facts {
 	const struct verdict *verdict; /* the worst of the request's statements; not looked at for
 					  held nodes, logins, replication and session mode */
 	enum route_begin begin;
-	const struct hints *hints;     /* merged over all sources; NULL: none */
+	const struct hints *hints; /* merged over all sources; NULL: none */
 	enum route_split split;
 	enum route_no_replica on_no_replica;
 	int held_node; /* >= 0: the session keeps this node (transaction, pin, batch ...) */
 	enum route_reason held_reason; /* ... for this reason */
 	bool is_session_mode;
+	bool is_unfinished;  /* its batch goes on behind a Flush, with who knows what, and the
+				client has not said where it wants it */
 	bool is_replication; /* a replication connection looks for its server */
 	bool is_login;  /* any server will do to greet a client: the primary, else a replica */
 	uint64_t avoid; /* nodes (1 << index) that have just refused a connection */

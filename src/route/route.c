@@ -394,6 +394,10 @@ struct route_decision route_decide(const struct route_facts *f)
 	if (wants_primary(f))
 		return to_primary(f, ROUTE_HINT_PRIMARY);
 
+	/* 5a. A batch is one transaction: what comes behind the Flush may write. */
+	if (f->is_unfinished)
+		return to_primary(f, ROUTE_UNFINISHED_BATCH);
+
 	/* 6. The database does not split; or only what asks for it, and this does not. */
 	if (is_split_off(f))
 		return to_primary(f, ROUTE_SPLIT_OFF);

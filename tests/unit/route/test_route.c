@@ -207,7 +207,8 @@ enum {
 	ORDINARY,
 	LOGIN,
 	SESSION,
-	REPLICATION /* and a login */
+	REPLICATION, /* and a login */
+	UNFINISHED
 };
 
 #define HINT_NONE    READ_HINT_NONE
@@ -284,6 +285,10 @@ static const struct row {
 	  NO_PRIMARY_AT_ALL, NULL, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, REPLICATION, WAIT, ROUTE_NO_PRIMARY, false },
 	{ "2a replication: hint replica, none up",
 	  REPLICAS_DOWN, NULL, HINT_R, 0, 0, AUTO, ELSE_ERROR, NOT_HELD, REPLICATION, REFUSE, ROUTE_NO_REPLICA_UP, false },
+	{ "5a a batch that goes on: the primary",
+	  WELL, &reads, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, UNFINISHED, TO_PRIMARY, ROUTE_UNFINISHED_BATCH, false },
+	{ "5a a batch that goes on and writes already",
+	  WELL, &writes, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, UNFINISHED, TO_PRIMARY, ROUTE_VERDICT_WRITE, false },
 	{ "3 session mode: the primary, for reads too",
 	  WELL, &reads, HINT_NONE, 0, 0, AUTO, ELSE_PRIMARY, NOT_HELD, SESSION, TO_PRIMARY, ROUTE_SESSION_MODE, false },
 	{ "3 session mode: hint replica",
@@ -511,6 +516,7 @@ static struct route_facts facts_of(const struct row *row, const struct hints *hi
 	f.is_login = row->kind == LOGIN;
 	f.is_session_mode = row->kind == SESSION;
 	f.is_replication = row->kind == REPLICATION;
+	f.is_unfinished = row->kind == UNFINISHED;
 	f.is_login |= f.is_replication;
 	return f;
 }
