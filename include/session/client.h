@@ -48,7 +48,7 @@ const char *client_state_name(enum client_state state);
 const char *close_reason_name(enum close_reason reason);
 
 struct client {
-	struct list_node node;       /* in env->clients */
+	struct list_node node; /* in env->clients */
 	struct session_env *env;
 	struct conn *conn;    /* NULL when it is gone */
 	const uint8_t *input; /* while its bytes are being read: the first one not taken */
@@ -80,9 +80,10 @@ struct client {
 	bool is_tail_dropped; /* ... or to be dropped */
 	uint64_t server_tail; /* bytes of a server's message still to be passed on ... */
 	bool is_server_tail_dropped;
-	bool is_batch_open;   /* extended messages were sent, and no Sync after them */
-	bool is_batch_failed; /* ... and an error came: the server ignores all until a Sync */
-	bool is_copying_in;   /* the server takes CopyData */
+	bool is_batch_open;    /* extended messages were sent, and no Sync after them */
+	bool is_batch_failed;  /* ... and an error came: the server ignores all until a Sync */
+	bool is_copying_in;    /* the server takes CopyData */
+	bool is_copy_awaited;  /* see relay_await_copy() */
 	bool is_begin_refused; /* a deferred BEGIN failed: to the client its transaction has */
 	bool wants_reports; /* ... and the client was told so: what sets them again is reported to
 			       it */
@@ -207,6 +208,14 @@ extern const struct server_user client_as_server_user;
 /* Bytes of the client that go to the server as they are; a server that does not take them stops
  * the client. */
 void relay_client_bytes(struct client *client, const uint8_t *data, size_t length);
+
+/*
+ * COPY data has come before the server has said that it wants any: a client may send it right
+ * behind its Execute. true: what runs may still turn out to be a COPY, and the server has been
+ * asked for what it has to say (it needs no more than a Flush). false: the data is late, and the
+ * server would ignore it.
+ */
+bool relay_await_copy(struct client *client);
 
 /* The server is gone while it was in use: tells the client what is known of its request. */
 void relay_server_lost(struct client *client, const char *why);

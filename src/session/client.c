@@ -357,7 +357,11 @@ static bool take_request(struct client *client)
 		if (client->conn)
 			conn_pause(client->conn);
 		return false;
-	case COLLECT_STRAY: /* late COPY messages: the server has ended the COPY already */
+	case COLLECT_STRAY: /* COPY messages: early, or the server has ended the COPY already */
+		if (relay_await_copy(client)) {
+			conn_pause(client->conn);
+			return false;
+		}
 		take_input(client, extent.size);
 		client->client_tail = extent.tail;
 		client->is_tail_dropped = true;

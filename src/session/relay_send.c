@@ -531,6 +531,28 @@ static bool send_request(struct request *request)
 	if (client->client_tail > 0)
 		client_resume(client);
 	relay_emit_answers(client);
+	/* Of a batch that is all ours, no reply of the server's takes them along. */
+	if (client->conn)
+		conn_flush(client->conn);
+	client->is_copy_awaited = false;
+	return true;
+}
+
+bool relay_await_copy(struct client *client)
+{
+	const struct pending_entry *entry;
+	uint32_t i = 0;
+
+	while ((entry = pending_at(&client->pending, i++)) != NULL &&
+	       entry->kind != PENDING_EXECUTE)
+		;
+	if (!entry || !client->server)
+		return false;
+	if (!client->is_copy_awaited) {
+		build_empty(conn_out(client->server->conn), MSG_F_FLUSH);
+		conn_flush(client->server->conn);
+	}
+	client->is_copy_awaited = true;
 	return true;
 }
 

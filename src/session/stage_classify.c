@@ -467,6 +467,15 @@ static bool describe_own(struct op *op, const struct statement_facts *facts, boo
 	return !out->failed;
 }
 
+/* As a server says it (postgres.c:PostgresMain). */
+static bool refuse_subtype(struct op *op, const char *message, uint8_t kind)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "invalid %s message subtype %d", message, kind);
+	return refuse(op, "08P01", text);
+}
+
 static bool classify_describe(struct request *request, struct op *op, struct cursor *c,
 			      const uint8_t *body)
 {
@@ -474,8 +483,10 @@ static bool classify_describe(struct request *request, struct op *op, struct cur
 	const char *name = cursor_string(c);
 	struct statement *statement;
 
-	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
+	if (!cursor_done(c))
 		return refuse(op, "08P01", "pointsman: malformed Describe message");
+	if (kind != 'S' && kind != 'P')
+		return refuse_subtype(op, "DESCRIBE", kind);
 	op->name_offset = (uint32_t)((const uint8_t *)name - body) + FRAME_HEADER_BYTES;
 	op->name_length = (uint32_t)strlen(name);
 	if (kind == 'S' && !attach_statement(request, op, name))
@@ -564,8 +575,10 @@ static bool classify_close(struct request *request, struct op *op, struct cursor
 	const char *name = cursor_string(c);
 	struct client *client = request->client;
 
-	if (!cursor_done(c) || (kind != 'S' && kind != 'P'))
+	if (!cursor_done(c))
 		return refuse(op, "08P01", "pointsman: malformed Close message");
+	if (kind != 'S' && kind != 'P')
+		return refuse_subtype(op, "CLOSE", kind);
 	if (kind == 'P') {
 		remember_portal(client, name, NULL);
 		return client->server || request->n_ops > 1 ||
