@@ -247,6 +247,7 @@ static void begin(void)
 	server_must_show("good");
 	server_must_take(HBA_BOTH);
 	set_options("prefer", "good", "ca", "prefer");
+	proxy->options.auth = "trust";
 	reload();
 }
 
@@ -377,6 +378,45 @@ START_TEST(test_certificates_of_clients)
 		PQfinish(conn);
 	}
 	ck_assert(proxy_log_has(proxy, "certificate has expired"));
+}
+END_TEST
+
+/* The certificate alone is the proof, and only of its own name. */
+START_TEST(test_log_in_by_certificate)
+{
+	PGconn *conn;
+	char more[PATH_MAX * 2];
+
+	begin();
+	set_options("verify-full", "good", "ca", "prefer");
+	proxy->options.auth = "cert";
+	reload();
+	conn = connect_with("verify-full", "app");
+	ck_assert_msg(outcome(conn) == 1, "%s", PQerrorMessage(conn));
+	ck_assert_str_eq(db_text(conn, "SELECT current_user"), "app");
+	ck_assert_int_eq(PQconnectionUsedPassword(conn), 0);
+	PQfinish(conn);
+	snprintf(more, sizeof(more),
+		 "sslmode=require sslcert=%.3000s/app.crt sslkey=%.3000s/app.key", certs, certs);
+	conn = proxy_connect_with(proxy, "other", "app", more);
+	ck_assert_int_eq(PQstatus(conn), CONNECTION_BAD);
+	ck_assert_ptr_nonnull(strstr(PQerrorMessage(conn), "certificate authentication failed"));
+	PQfinish(conn);
+}
+END_TEST
+
+/* SCRAM-SHA-256-PLUS through both connections, each bound to its own certificate. */
+START_TEST(test_channel_binding)
+{
+	PGconn *conn;
+
+	begin();
+	set_options("require", _i ? "rsa" : "good", NULL, "require");
+	proxy->options.auth = "scram-sha-256";
+	reload();
+	conn = connect_with("require channel_binding=require", NULL);
+	ck_assert_msg(outcome(conn) == 1, "%s", PQerrorMessage(conn));
+	PQfinish(conn);
 }
 END_TEST
 
@@ -923,6 +963,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, test_plain_client_is_refused_with_a_reason);
 	tcase_add_loop_test(tcase, test_certificate_shown_to_clients, 0, 5);
 	tcase_add_loop_test(tcase, test_certificates_of_clients, 0, 3);
+	tcase_add_test(tcase, test_log_in_by_certificate);
+	tcase_add_loop_test(tcase, test_channel_binding, 0, 2);
 	tcase_add_loop_test(tcase, test_server_modes, 0, 3);
 	tcase_add_loop_test(tcase, test_certificate_of_server, 0, 4);
 	tcase_add_test(tcase, test_monitor_follows);
