@@ -66,6 +66,7 @@ UNIT	 := tests/unit/unit.c $(sort $(wildcard tests/unit/*/*.c)) $(CERTS)
 SCENARIO := $(sort $(wildcard tests/scenario/*.c)) $(CERTS)
 INTEGRATION := $(sort $(wildcard tests/pg/*.c))
 DRIVERS	 := tests/drivers/run.c
+REGRESS	 := $(sort $(wildcard tests/regress/*.c))
 
 # A suite without sources has no program and nothing to run.
 TEST_PROGRAMS := $(OUT)/unit $(if $(SCENARIO),$(OUT)/scenario)
@@ -73,6 +74,7 @@ RUN_UNIT      := $(OUT)/unit
 RUN_SCENARIO  := $(if $(SCENARIO),$(OUT)/scenario)
 RUN_INTEGRATION := $(if $(INTEGRATION),$(OUT)/integration $(PROGRAM))
 RUN_DRIVERS   := $(OUT)/drivers $(PROGRAM)
+RUN_REGRESS   := $(OUT)/regress $(PROGRAM)
 NOTHING	      := echo '0 passed, 0 failed, 0 skipped'
 
 # Check's limits of time are there to end what hangs; a busy machine or a sanitizer is only slow.
@@ -88,7 +90,7 @@ SUM	= tests/support/sum_results.sh
 # $(call run,WORD,COMMAND): says "WORD target" and runs it quietly, or shows it under V=1.
 run	= $(if $(V),,@printf '  %-8s%s\n' $(1) $@; )$(2)
 
-.PHONY: all help deps demo check check-built unit scenario integration drivers tests \
+.PHONY: all help deps demo check check-built unit scenario integration drivers regress tests \
 	asan ubsan tsan sanitized lint format install clean
 .DELETE_ON_ERROR:
 
@@ -101,6 +103,7 @@ help:
 	@echo 'make check              everything from a fresh clone, and all tests'
 	@echo 'make unit [SUITE=name]  make scenario  make integration   one kind of tests'
 	@echo 'make drivers [SUITE=name]  programs of real drivers, direct and through the proxy'
+	@echo "make regress            PostgreSQL's own regression SQL, direct and through the proxy"
 	@echo 'make asan|ubsan|tsan    unit and scenario tests under a sanitizer'
 	@echo 'make lint  make format  make install [PREFIX= DESTDIR=]  make clean'
 
@@ -124,6 +127,9 @@ $(OUT)/integration: $(call objects,$(INTEGRATION) $(SUPPORT))
 $(OUT)/drivers: $(call objects,$(DRIVERS) $(SUPPORT))
 	$(call run,LINK,$(LINK) -o $@ $^ $(TEST_LIBS) $(LIBS))
 
+$(OUT)/regress: $(call objects,$(REGRESS) $(SUPPORT))
+	$(call run,LINK,$(LINK) -o $@ $^ $(LIBS))
+
 $(OUT)/obj/tests/%.o: INCLUDES += -Itests/unit -Itests/support
 
 $(OUT)/obj/%.o: %.c Makefile | build/.packages
@@ -137,7 +143,8 @@ build/.packages:
 	 { echo 'Something that the build needs is missing (above): run "make deps".' >&2; exit 1; }
 	@touch $@
 
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(UNIT) $(SCENARIO) $(INTEGRATION) $(DRIVERS) \
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(UNIT) $(SCENARIO) $(INTEGRATION) \
+	$(DRIVERS) $(REGRESS) \
 	$(SUPPORT)))
 
 # --- tests
@@ -154,7 +161,11 @@ integration: $(if $(INTEGRATION),$(OUT)/integration $(PROGRAM))
 drivers: $(OUT)/drivers $(PROGRAM)
 	@CC='$(CC)' $(RUN_DRIVERS) $(SUITE)
 
-tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration) $(OUT)/drivers
+# PostgreSQL's own regression SQL; `make check` runs the greater part of it.
+regress: $(OUT)/regress $(PROGRAM)
+	@CC='$(CC)' $(RUN_REGRESS) --all
+
+tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration) $(OUT)/drivers $(OUT)/regress
 
 # In steps of their own, as the first installs what the second asks pkg-config for.
 check:
@@ -165,7 +176,8 @@ check:
 # With WERROR=1 all of lint, else only what does not depend on the compiler's version.
 check-built:
 	@CC='$(CC)' tests/support/lint.sh $(if $(filter 1,$(WERROR)),,text)
-	@CC='$(CC)' $(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)' '$(RUN_DRIVERS)'
+	@CC='$(CC)' $(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)' '$(RUN_DRIVERS)' \
+		'$(RUN_REGRESS)'
 
 asan ubsan tsan:
 	$(RECURSE) BUILD=$@ sanitized

@@ -12,7 +12,7 @@ set -eu
 
 build_packages="gcc make pkg-config libc6-dev libevent-dev libconfig-dev libjansson-dev
 	libxxhash-dev libssl-dev libpq-dev libpg-query-dev libprotobuf-c-dev check libidn-dev"
-test_packages="pgbouncer clang curl ca-certificates"
+test_packages="pgbouncer clang curl ca-certificates bzip2"
 
 say()
 {
