@@ -57,8 +57,7 @@ struct client {
 	uint64_t id;
 	struct session_identity *identity;
 	uint32_t key_pid; /* of its cancel key, unique on this worker: env->keys finds it */
-	uint8_t key_length;
-	uint8_t key_secret[CANCEL_SECRET_LONG];
+	uint8_t key_length; /* of its secret, which is behind `host` */
 	int port;
 
 	struct request *request; /* in the chain; NULL: none */
@@ -117,7 +116,7 @@ struct client {
 	usec last_write_at; /* a request that may have written was answered; 0: never */
 	bool is_write_open; /* ... and its batch goes on: what it wrote is not committed yet */
 	uint64_t n_requests;
-	char host[]; /* where it comes from */
+	char host[]; /* where it comes from; behind its NUL the secret of the cancel key */
 };
 
 /* What the log-in has found out; the strings are copied. */

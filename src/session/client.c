@@ -80,19 +80,27 @@ static struct client *find_by_pid(const struct session_env *env, uint32_t pid)
 	return strmap_get(env->keys, &pid, sizeof(pid));
 }
 
+static size_t key_length_of(unsigned minor)
+{
+	return minor >= CANCEL_LONG_MINOR ? CANCEL_SECRET_LONG : CANCEL_SECRET_SHORT;
+}
+
+static uint8_t *key_secret(struct client *client)
+{
+	return (uint8_t *)client->host + strlen(client->host) + 1;
+}
+
 /*
  * From the system's generator; the number stays positive, as a process id is. It alone finds the
  * session, so that the secret is compared, in constant time, and never looked up.
  */
-static bool make_key(struct client *client, unsigned minor)
+static bool make_key(struct client *client)
 {
 	do {
 		random_secret(&client->key_pid, sizeof(client->key_pid));
 		client->key_pid &= 0x7fffffff;
 	} while (client->key_pid == 0 || find_by_pid(client->env, client->key_pid));
-	client->key_length =
-		minor >= CANCEL_LONG_MINOR ? CANCEL_SECRET_LONG : CANCEL_SECRET_SHORT;
-	random_secret(client->key_secret, client->key_length);
+	random_secret(key_secret(client), client->key_length);
 	return strmap_set(client->env->keys, &client->key_pid, sizeof(client->key_pid), client);
 }
 
@@ -557,7 +565,7 @@ static void send_welcome(struct client *client, const struct bytes *reports)
 	struct bytes *out = conn_out(client->conn);
 
 	bytes_append(out, bytes_begin(reports), bytes_length(reports));
-	build_backend_key(out, client->key_pid, client->key_secret, client->key_length);
+	build_backend_key(out, client->key_pid, key_secret(client), client->key_length);
 	build_ready(out, TXN_IDLE);
 	conn_flush(client->conn);
 	conn_trim(client->conn); /* no later answer of ours is as large */
@@ -626,14 +634,17 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 {
 	static atomic_ullong last_id;
 	size_t host_size = strlen(params->host) + 1;
-	struct client *client = calloc(1, sizeof(*client) + host_size);
+	size_t key_length = key_length_of(params->minor);
+	struct client *client = calloc(1, sizeof(*client) + host_size + key_length);
 
 	if (!client)
 		return NULL;
+	memcpy(client->host, params->host, host_size);
+	client->key_length = (uint8_t)key_length;
 	client->env = env;
 	client->identity = params->identity;
 	client->id = atomic_fetch_add(&last_id, 1) + 1;
-	if (!make_key(client, params->minor)) {
+	if (!make_key(client)) {
 		free(client);
 		return NULL;
 	}
@@ -642,7 +653,6 @@ static struct client *allocate(struct session_env *env, struct client_params *pa
 	client->port = params->port;
 	client->replication = params->replication;
 	client->replication_startup = params->replication_startup;
-	memcpy(client->host, params->host, host_size);
 	client->last.node = -1;
 	client->last.staleness = -1;
 	return client;
@@ -702,7 +712,7 @@ bool client_cancel(struct session_env *env, const struct cancel_key *key, client
 {
 	struct client *client = find_by_pid(env, key->pid);
 
-	if (!client || !cancel_secret_is(key, client->key_secret, client->key_length))
+	if (!client || !cancel_secret_is(key, key_secret(client), client->key_length))
 		return false;
 	if (client->state == CLIENT_WAITING && client->request) {
 		cancel_waiting(client);
