@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "session/client.h"
 #include "wire/build.h"
@@ -202,6 +203,12 @@ bool begin_is_own(const struct op *op)
 	       op->action == OP_ANSWER && !op->answer && control_of(op->facts);
 }
 
+/* PostgreSQL answers with the words of the statement; this one has two spellings. */
+static const char *begin_tag(const struct effect *effect)
+{
+	return strncasecmp(effect->value, "start", 5) == 0 ? "START TRANSACTION" : "BEGIN";
+}
+
 bool begin_execute(struct client *client, const struct statement_facts *facts, struct bytes *out)
 {
 	const struct effect *effect = control_of(facts);
@@ -211,7 +218,7 @@ bool begin_execute(struct client *client, const struct statement_facts *facts, s
 		return true;
 	}
 	if (txn_defer(&client->txn, effect, facts->hints, clock_now())) {
-		build_command_complete(out, "BEGIN");
+		build_command_complete(out, begin_tag(effect));
 		return true;
 	}
 	build_error(out, "ERROR", "53200", "pointsman: out of memory", "reason: no_memory", NULL);
@@ -225,7 +232,8 @@ struct modes {
 	bool ends; /* ... and what follows is outside it */
 	bool is_read_only;
 	bool is_serializable;
-	bool has_run; /* a statement: modes that come behind it do not cover it */
+	bool is_read_write; /* said so: a standby refuses to begin it */
+	bool has_run;       /* a statement: modes that come behind it do not cover it */
 };
 
 static void take_flags(struct modes *modes, unsigned flags)
@@ -254,6 +262,7 @@ static void take_effect(struct modes *modes, const struct effect *effect)
 	switch (effect->kind) {
 	case EFFECT_BEGIN:
 		modes->begins = true;
+		modes->is_read_write |= (effect->flags & EFFECT_READ_WRITE) != 0;
 		take_flags(modes, effect->flags);
 		break;
 	case EFFECT_SET_TRANSACTION: take_flags(modes, effect->flags); break;
@@ -283,15 +292,17 @@ enum route_begin begin_route(const struct request *request)
 	struct modes modes = { .begins = txn_is_deferred(txn) };
 
 	take_defaults(&modes, txn->settings);
-	if (txn->begin)
+	if (txn->begin) {
+		modes.is_read_write = (txn->begin->flags & EFFECT_READ_WRITE) != 0;
 		take_flags(&modes, txn->begin->flags);
+	}
 	for (size_t i = 0; i < request->n_ops; i++)
 		take_op(&modes, &request->ops[i]);
 	if (modes.is_serializable)
 		return ROUTE_BEGIN_READ_WRITE;
 	if (!modes.begins)
 		return ROUTE_BEGIN_NONE;
-	return modes.is_read_only && !modes.ends && request->pins == 0
+	return modes.is_read_only && !modes.is_read_write && !modes.ends && request->pins == 0
 		       ? ROUTE_BEGIN_READ_ONLY
 		       : ROUTE_BEGIN_READ_WRITE;
 }

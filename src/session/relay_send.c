@@ -252,6 +252,19 @@ static bool send_own_parse(struct outgoing *out, const struct op *op)
 			  is_unnamed ? 0 : statement_name_hash(name), false);
 }
 
+/*
+ * In a transaction that has failed a server refuses to parse most statements, those that it has
+ * already included: so it is asked, under the name that needs none.
+ */
+static bool send_parse_to_fail(struct outgoing *out, const struct op *op)
+{
+	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
+
+	build_parse_of(out, op->statement, "");
+	out->server->unnamed_statement = op->statement->id;
+	return note_parse(out, op->statement, PENDING_FORWARD, statement_name_hash(name), false);
+}
+
 static bool send_parse(struct outgoing *out, const struct op *op)
 {
 	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
@@ -263,6 +276,8 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 	if (!is_prepared(out, op->statement, &failed))
 		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
 						statement_name_hash(name), NULL);
+	if (out->client->txn.status == TXN_FAILED && !out->client->is_unnamed_foreign)
+		return send_parse_to_fail(out, op);
 	entry = pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
 	if (!entry)
 		return false;

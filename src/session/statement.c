@@ -355,7 +355,15 @@ static atomic_uint_least64_t proved[PROVED_SLOTS];
 
 static uint64_t body_hash(const struct statement *statement)
 {
-	return XXH3_64bits(statement->body, statement->body_length) | 1;
+	return XXH3_64bits_withSeed(statement->body, statement->body_length,
+				    (uint64_t)statement->form) |
+	       1;
+}
+
+/* Any server accepts transaction control; but not several statements in one. */
+static bool is_control(const struct statement_facts *facts)
+{
+	return facts->kind == VERDICT_TXN && facts->n_statements == 1;
 }
 
 void statement_prove(struct statement *statement)
@@ -374,7 +382,7 @@ void statement_disprove(struct statement *statement)
 {
 	uint64_t hash = body_hash(statement);
 
-	statement->is_proved = statement->facts->kind == VERDICT_TXN;
+	statement->is_proved = is_control(statement->facts);
 	atomic_compare_exchange_strong(&proved[hash >> 8 & (PROVED_SLOTS - 1)], &hash, 0);
 }
 
@@ -392,8 +400,7 @@ bool statement_is_proved(struct statement *statement)
 
 /* From now on the cache has it. */
 static struct statement *keep_statement(struct statement_cache *cache,
-					struct statement *statement,
-					const struct judgement *judgement)
+					struct statement *statement)
 {
 	if (statement && !strmap_set(cache->by_body[statement->form], statement->body,
 				     statement->key_length, statement)) {
@@ -403,7 +410,7 @@ static struct statement *keep_statement(struct statement_cache *cache,
 	if (!statement)
 		return NULL;
 	statement->cache = cache;
-	statement->is_proved = judgement->verdict->kind == VERDICT_TXN;
+	statement->is_proved = is_control(statement->facts);
 	cache->bytes += statement_size(statement);
 	return statement;
 }
@@ -417,7 +424,7 @@ struct statement *statement_get(struct statement_cache *cache, enum statement_fo
 	if (statement)
 		return statement;
 	statement = make_statement(form, body, length, judgement, NULL);
-	return keep_statement(cache, statement, judgement);
+	return keep_statement(cache, statement);
 }
 
 struct statement *statement_find_rewritten(struct statement_cache *cache, const uint8_t *body,
@@ -450,7 +457,7 @@ struct statement *statement_get_rewritten(struct statement_cache *cache, const u
 	statement->target = statement_ref(target);
 	statement->target_use = target_use;
 	statement->rename = *rename;
-	return keep_statement(cache, statement, judgement);
+	return keep_statement(cache, statement);
 }
 
 struct statement *statement_create_unshared(struct statement_cache *cache,
