@@ -47,26 +47,30 @@ enum close_reason {
 const char *client_state_name(enum client_state state);
 const char *close_reason_name(enum close_reason reason);
 
+/*
+ * Of ten thousand of them most are idle: members of one size stand together, so that no room is
+ * lost between them, and what only lives while a request runs is in the request.
+ */
 struct client {
 	struct list_node node; /* in env->clients */
 	struct session_env *env;
 	struct conn *conn;    /* NULL when it is gone */
 	const uint8_t *input; /* while its bytes are being read: the first one not taken */
 	size_t input_left;
-	enum client_state state;
 	uint64_t id;
 	struct session_identity *identity;
+	enum client_state state;
 	uint32_t key_pid; /* of its cancel key, unique on this worker: env->keys finds it */
-	uint8_t key_length; /* of its secret, which is behind `host` */
 	int port;
+	uint8_t key_length; /* of its secret, which is behind `host` */
+	bool is_closed;
+	bool is_write_open; /* a batch goes on that may have written: not committed yet */
 
 	struct request *request; /* in the chain; NULL: none */
 	struct txn txn;
 	struct pending pending;
 	struct statement_map statements;
 	struct statement *unnamed; /* what "" is; NULL: nothing that we know */
-	bool is_unnamed_foreign;   /* "" was too large to keep: only the server held has it */
-
 	struct listener *listener; /* what it listens to (session/channels.h); NULL: nothing */
 
 	/* The lease. */
@@ -76,9 +80,10 @@ struct client {
 
 	/* Between the messages of the two sides. */
 	uint64_t client_tail; /* bytes of a client's message still to be passed on ... */
-	bool is_tail_dropped; /* ... or to be dropped */
 	uint64_t server_tail; /* bytes of a server's message still to be passed on ... */
+	bool is_tail_dropped; /* ... or to be dropped */
 	bool is_server_tail_dropped;
+	bool is_unnamed_foreign; /* "" was too large to keep: only the server held has it */
 	bool is_batch_open;    /* extended messages were sent, and no Sync after them */
 	bool is_batch_failed;  /* ... and an error came: the server ignores all until a Sync */
 	bool is_copying_in;    /* the server takes CopyData */
@@ -93,14 +98,13 @@ struct client {
 	/* What portals are of, until the transaction ends: the unnamed one, and the others by
 	 * name. */
 	struct statement *unnamed_portal;
-	struct statement_map portals;
-	bool is_closed;
+	struct statement_map *portals; /* NULL: none */
 
 	/* A replication connection: pinned for good to a server of its own, whose commands are
 	 * not SQL. */
-	enum startup_replication replication;
 	struct bytes
 		*replication_startup; /* what that server is logged in with: name, value ... */
+	enum startup_replication replication;
 
 	usec connected_at;
 	usec request_at; /* the last request began */
@@ -114,7 +118,6 @@ struct client {
 		usec staleness; /* -1: unknown */
 	} last;
 	usec last_write_at; /* a request that may have written was answered; 0: never */
-	bool is_write_open; /* ... and its batch goes on: what it wrote is not committed yet */
 	uint64_t n_requests;
 	char host[]; /* where it comes from; behind its NUL the secret of the cancel key */
 };

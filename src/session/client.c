@@ -415,8 +415,11 @@ void client_resume(struct client *client)
 void client_forget_portals(struct client *client)
 {
 	statement_unref(&client->unnamed_portal);
-	if (client->portals.entries)
-		statement_map_clear(&client->portals);
+	if (!client->portals)
+		return;
+	statement_map_clear(client->portals);
+	free(client->portals);
+	client->portals = NULL;
 }
 
 /* Does one thing with what is there; false when nothing more can be done with it now. */

@@ -421,8 +421,13 @@ static bool remember_portal(struct client *client, const char *portal,
 		statement_unref(&before);
 		return true;
 	}
-	statement_map_remove(&client->portals, portal);
-	return !statement || statement_map_add(&client->portals, portal, statement);
+	if (client->portals)
+		statement_map_remove(client->portals, portal);
+	if (!statement)
+		return true;
+	if (!client->portals)
+		client->portals = calloc(1, sizeof(*client->portals));
+	return client->portals && statement_map_add(client->portals, portal, statement);
 }
 
 static bool classify_bind(struct request *request, struct op *op, struct cursor *c,
@@ -448,7 +453,9 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 
 static struct statement *portal_statement(const struct client *client, const char *portal)
 {
-	return portal[0] ? statement_map_find(&client->portals, portal) : client->unnamed_portal;
+	if (!portal[0])
+		return client->unnamed_portal;
+	return client->portals ? statement_map_find(client->portals, portal) : NULL;
 }
 
 static bool describe_own(struct op *op, const struct statement_facts *facts, bool is_statement)
