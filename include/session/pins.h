@@ -29,9 +29,15 @@ struct pins {
 	uint16_t gone;     /* while the server is asked: those that it does not know of */
 	bool is_answered;  /* ... and it has said so */
 	usec asked_at;     /* 0: nothing is being asked */
-	/* When each began, in ms of the session's life. */
-	uint32_t since_ms[PIN_COUNT];
+	/* When each began, in ms of the session's life; NULL: none is held, or no memory. */
+	uint32_t *since_ms;
 };
+
+/* When one that is held began. */
+usec pins_began_at(const struct client *client, enum pin_reason reason);
+
+/* Frees what it has allocated. */
+void pins_free(struct pins *pins);
 
 /* What has become of the pins of one reason, on a worker. */
 struct pin_stats {

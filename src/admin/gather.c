@@ -153,8 +153,7 @@ static void fill_client(struct socket_row *row, struct client *client)
 	row->pin = pins_first(&client->pins);
 	row->pins = client->pins.held;
 	for (int reason = 0; reason < PIN_COUNT; reason++)
-		row->pinned_at[reason] = client->connected_at +
-					 (usec)client->pins.since_ms[reason] * USEC_PER_MS;
+		row->pinned_at[reason] = pins_began_at(client, (enum pin_reason)reason);
 	row->pid = client->key_pid;
 	row->statements = client->statements.count;
 	conn_input(client->conn, &row->unread);

@@ -137,6 +137,7 @@ static void free_client(struct client *client)
 	statement_map_clear(&client->statements);
 	statement_unref(&client->unnamed);
 	client_forget_portals(client);
+	pins_free(&client->pins);
 	txn_destroy(&client->txn);
 	list_remove(&env->clients, &client->node);
 	drop_key(client);

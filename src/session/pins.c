@@ -4,6 +4,7 @@
  */
 #include "session/pins.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -56,9 +57,13 @@ static void log_change(const struct client *client, const char *what, enum pin_r
 
 static void begin(struct client *client, enum pin_reason reason)
 {
+	struct pins *pins = &client->pins;
 	usec age = clock_now() - client->connected_at;
 
-	client->pins.since_ms[reason] = (uint32_t)(age / USEC_PER_MS);
+	if (!pins->since_ms)
+		pins->since_ms = calloc(PIN_COUNT, sizeof(*pins->since_ms));
+	if (pins->since_ms)
+		pins->since_ms[reason] = (uint32_t)(age / USEC_PER_MS);
 	client->env->pins[reason].begun++;
 	log_change(client, "pinned", reason);
 }
@@ -77,6 +82,24 @@ static void end(struct client *client, unsigned reasons)
 		client->env->pins[reason].ended++;
 		log_change(client, "not pinned any more", (enum pin_reason)reason);
 	}
+	if (!pins->held)
+		pins_free(pins);
+}
+
+void pins_free(struct pins *pins)
+{
+	free(pins->since_ms);
+	pins->since_ms = NULL;
+}
+
+usec pins_began_at(const struct client *client, enum pin_reason reason)
+{
+	const uint32_t *since_ms = client->pins.since_ms;
+	usec began = client->connected_at;
+
+	if (since_ms)
+		began += (usec)since_ms[reason] * USEC_PER_MS;
+	return began;
 }
 
 void pins_begin(struct client *client, unsigned held, unsigned suspects, bool may_roll_back)
