@@ -45,8 +45,9 @@ static uint8_t *next_message(struct input *in, size_t *length_out)
 }
 
 /* The client knows nothing, and the nonce is random: no input of any length may get through. */
-static void attack_server(struct input *in, const char *secret)
+static void attack_server(struct input *in, const char *secret, int binding)
 {
+	static const uint8_t end_point[32] = "the certificate";
 	struct scram_server *server = scram_server_create("user", secret);
 	enum scram_result before = SCRAM_CONTINUE;
 	struct bytes reply = { 0 };
@@ -54,6 +55,8 @@ static void attack_server(struct input *in, const char *secret)
 	size_t length;
 
 	ASSERT(server != NULL);
+	if (binding)
+		scram_server_bind(server, binding == 2, end_point, sizeof(end_point));
 	while ((message = next_message(in, &length)) != NULL) {
 		const char *error = NULL;
 		enum scram_result result;
@@ -86,9 +89,8 @@ static int is_slow(const uint8_t *message, size_t length)
 	return digits > 4 && digits < 8;
 }
 
-static void attack_client(struct input *in)
+static void attack_client(struct input *in, struct scram_client *client)
 {
-	struct scram_client *client = scram_client_create("a password");
 	enum scram_result before = SCRAM_CONTINUE;
 	struct bytes reply = { 0 };
 	uint8_t *message;
@@ -160,17 +162,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char secret[] = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"
 				     "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:"
 				     "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+	static const uint8_t key[SCRAM_KEY_BYTES] = "of another password";
 	struct input in = { data, size };
 
 	if (size == 0)
 		return 0;
 	in.at++;
 	in.left--;
-	switch (data[0] % 4) {
-	case 0: attack_server(&in, secret); break;
-	case 1: attack_server(&in, NULL); break;
-	case 2: attack_client(&in); break;
+	switch (data[0] % 8) {
+	case 0: attack_server(&in, secret, 0); break;
+	case 1: attack_server(&in, NULL, 0); break;
+	case 2: attack_client(&in, scram_client_create("a password")); break;
 	case 3: log_in_with(&in); break;
+	case 4: attack_server(&in, secret, 1); break;
+	case 5: attack_server(&in, secret, 2); break;
+	case 6: attack_server(&in, NULL, 2); break;
+	case 7: attack_client(&in, scram_client_create_with_key(secret, key)); break;
 	}
 	return 0;
 }
