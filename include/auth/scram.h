@@ -36,10 +36,21 @@ struct scram_server;
  * secret: the user is unknown to SCRAM; the exchange is carried through with a mock salt derived
  * from the name (the same in each attempt) and fails at the end, so that users cannot be guessed
  * (R-06). For the same reason: once a process has met a plain secret, whose keys cost a
- * millisecond or so to derive here, each call costs that. NULL without memory.
+ * millisecond or so to derive, each call costs that, until scram_warm_end(). NULL without memory.
  */
 struct scram_server *scram_server_create(const char *user, const char *secret);
 void scram_server_destroy(struct scram_server **server);
+
+/*
+ * Deriving the keys of the plain secrets of a list beforehand, so that log-ins need not: begin,
+ * then warm_up() for each user, one at a time where others wait for the thread, then end. From
+ * then on no log-in of a listed user costs a derivation, and none of another costs one in vain;
+ * a new list begins anew. What no user of it has is forgotten at the end. warm_up() is false
+ * without memory: do not end then.
+ */
+void scram_warm_begin(void);
+bool scram_warm_up(const char *user, const char *secret);
+void scram_warm_end(void);
 
 /*
  * To be called before the first step on a connection with TLS. `is_plus`: the client has chosen

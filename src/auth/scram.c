@@ -159,12 +159,14 @@ static const char *message_error(const uint8_t *message, size_t length)
 /* --- server --- */
 
 /*
- * Set for good when a secret in clear text is met. Its keys have to be derived in each login,
+ * `derives_keys` is set for good when a secret in clear text is met. Its keys have to be derived,
  * which takes a thousand times what the rest does; from then on the logins of all others (SCRAM
- * secrets, users that do not exist) take as long, so that time tells nobody which is which.
- * While all secrets are SCRAM secrets nobody derives anything.
+ * secrets, users that do not exist, secrets whose keys are known already) take as long, so that
+ * time tells nobody which is which. While all secrets are SCRAM secrets nobody derives anything;
+ * and nobody has to any more when `is_warm`, as all keys are known then.
  */
 static atomic_bool derives_keys;
+static atomic_bool is_warm;
 
 static bool derive_in_vain(const char *user)
 {
@@ -172,9 +174,58 @@ static bool derive_in_vain(const char *user)
 	struct scram_keys keys;
 	bool is_made;
 
+	if (!atomic_load(&derives_keys) || atomic_load(&is_warm))
+		return true;
 	is_made = scram_derive_keys(user, salt, sizeof(salt), SCRAM_ITERATIONS, &keys);
 	OPENSSL_cleanse(&keys, sizeof(keys));
 	return is_made;
+}
+
+/* The keys of a password in clear text, with the salt that its user has here. */
+static enum scram_derived derive_own(const char *secret, const char *salt,
+				     struct scram_keys *keys)
+{
+	char *prepared = saslprep_password(secret);
+	uint8_t raw[BASE64_SIZE(SCRAM_KEY_BYTES)];
+	enum scram_derived result = SCRAM_DERIVED_NOT;
+	size_t length = 0;
+
+	if (prepared != NULL && scram_base64_decode(salt, strlen(salt), raw, &length))
+		result = scram_cache_derive(SCRAM_CACHE_OWN, prepared, raw, length,
+					    SCRAM_ITERATIONS, keys);
+	if (prepared != NULL)
+		OPENSSL_cleanse(prepared, strlen(prepared));
+	free(prepared);
+	return result;
+}
+
+void scram_warm_begin(void)
+{
+	atomic_store(&is_warm, false);
+	scram_cache_next_generation(SCRAM_CACHE_OWN);
+	scram_cache_next_generation(SCRAM_CACHE_SERVERS);
+}
+
+bool scram_warm_up(const char *user, const char *secret)
+{
+	char *salt = scram_mock_salt(user);
+	struct scram_keys keys;
+	bool is_made;
+
+	if (salt == NULL)
+		return false;
+	atomic_store(&derives_keys, true);
+	is_made = derive_own(secret, salt, &keys) != SCRAM_DERIVED_NOT;
+	OPENSSL_cleanse(&keys, sizeof(keys));
+	free(salt);
+	return is_made;
+}
+
+void scram_warm_end(void)
+{
+	scram_cache_drop_older(SCRAM_CACHE_OWN);
+	scram_cache_drop_older(SCRAM_CACHE_SERVERS);
+	atomic_store(&is_warm, true);
 }
 
 static bool use_scram_secret(struct scram_server *s, const char *user, const char *secret)
@@ -190,23 +241,25 @@ static bool use_scram_secret(struct scram_server *s, const char *user, const cha
 	OPENSSL_cleanse(&known, sizeof(known));
 	if (s->salt == NULL)
 		return false;
-	return !atomic_load(&derives_keys) || derive_in_vain(user);
+	return derive_in_vain(user);
 }
 
 static bool use_plain_secret(struct scram_server *s, const char *user, const char *secret)
 {
 	struct scram_keys keys;
+	enum scram_derived derived = SCRAM_DERIVED_NOT;
 
 	atomic_store(&derives_keys, true);
 	s->iterations = SCRAM_ITERATIONS;
 	s->salt = scram_mock_salt(user);
-	if (s->salt == NULL ||
-	    !scram_derive_keys_of(secret, s->salt, strlen(s->salt), s->iterations, &keys))
+	if (s->salt != NULL)
+		derived = derive_own(secret, s->salt, &keys);
+	if (derived == SCRAM_DERIVED_NOT)
 		return false;
 	memcpy(s->stored_key, keys.stored_key, SCRAM_KEY_BYTES);
 	memcpy(s->server_key, keys.server_key, SCRAM_KEY_BYTES);
 	OPENSSL_cleanse(&keys, sizeof(keys));
-	return true;
+	return derived == SCRAM_DERIVED_NOW || derive_in_vain(user);
 }
 
 /* Keys that no password has. */
@@ -219,7 +272,7 @@ static bool use_no_secret(struct scram_server *s, const char *user)
 	random_secret(s->server_key, SCRAM_KEY_BYTES);
 	if (s->salt == NULL)
 		return false;
-	return !atomic_load(&derives_keys) || derive_in_vain(user);
+	return derive_in_vain(user);
 }
 
 static bool use_secret(struct scram_server *s, const char *user, const char *secret)
@@ -698,7 +751,8 @@ static const char *derive_client_keys(const struct scram_client *c,
 		return no_memory;
 	if (!scram_base64_decode(first->salt.value, first->salt.length, salt, &salt_length))
 		error = "malformed SCRAM message (invalid salt)";
-	else if (!scram_derive_keys(c->password, salt, salt_length, first->iterations, keys))
+	else if (scram_cache_derive(SCRAM_CACHE_SERVERS, c->password, salt, salt_length,
+				    first->iterations, keys) == SCRAM_DERIVED_NOT)
 		error = no_memory;
 	free(salt);
 	return error;

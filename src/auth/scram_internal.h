@@ -68,6 +68,30 @@ bool scram_derive_keys(const char *prepared, const uint8_t *salt, size_t salt_le
 bool scram_derive_keys_of(const char *password, const char *salt, size_t salt_length,
 			  uint32_t iterations, struct scram_keys *out);
 
+/* --- keys that were derived before (scram_cache.c) --- */
+
+enum scram_cache {
+	SCRAM_CACHE_OWN,     /* for clients that log in to us */
+	SCRAM_CACHE_SERVERS, /* for servers that we log in to: with their salts */
+};
+
+enum scram_derived {
+	SCRAM_DERIVED_NOT, /* no memory */
+	SCRAM_DERIVED_NOW,
+	SCRAM_DERIVED_BEFORE, /* it took no time */
+};
+
+/* As scram_derive_keys(), but once for each password, salt and count. For passwords that are
+ * stored, never for those that somebody tries. */
+enum scram_derived scram_cache_derive(enum scram_cache which, const char *prepared,
+				      const uint8_t *salt, size_t salt_length,
+				      uint32_t iterations, struct scram_keys *out);
+
+/* Forgets what was not used since the last call of the former. */
+void scram_cache_next_generation(enum scram_cache which);
+void scram_cache_drop_older(enum scram_cache which);
+size_t scram_cache_count(enum scram_cache which);
+
 /*
  * The salt of users whose secret has none: those with a password in clear text, and those that
  * do not exist. It is the same each time, as a stored salt is. From malloc; NULL without memory.

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "daemon/clusters.h"
 #include "daemon/sockets.h"
+#include "daemon/warmup.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "probe/lookup.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct snapshot *monitored; /* ... of this one */
 	struct fleet *fleet;
 	struct lookups *lookups;
+	struct warmup *warmup;
 	struct console *console;
 	struct topology *topology; /* published before there is a fleet */
 	const struct sockets *sockets;
@@ -178,6 +180,7 @@ static bool put_in_effect(struct daemon *daemon, struct snapshot *snapshot)
 	}
 	set_log(snapshot->config);
 	lookups_reset(daemon->lookups);
+	warmup_begin(daemon->warmup, snapshot);
 	fleet_set_snapshot(daemon->fleet, snapshot, topology);
 	snapshot_unref(&daemon->snapshot);
 	daemon->snapshot = snapshot;
@@ -448,7 +451,9 @@ static bool start(struct daemon *daemon)
 	daemon->loop = loop_create();
 	if (daemon->loop)
 		daemon->lookups = lookups_create(daemon->loop);
-	if (!daemon->lookups || !begin_monitor(daemon, daemon->snapshot))
+	if (daemon->lookups)
+		daemon->warmup = warmup_create(daemon->loop);
+	if (!daemon->warmup || !begin_monitor(daemon, daemon->snapshot))
 		return false;
 	daemon->fleet =
 		fleet_create(daemon->loop, daemon->snapshot, daemon->topology, &fleet_hooks);
@@ -457,6 +462,7 @@ static bool start(struct daemon *daemon)
 		return false;
 	daemon->console = console_create(daemon->loop, daemon->fleet, &console_hooks);
 	daemon->shutdown_timer = loop_timer_create(daemon->loop, on_shutdown_timeout, daemon);
+	warmup_begin(daemon->warmup, daemon->snapshot);
 	return daemon->console && daemon->shutdown_timer && catch_signals(daemon) &&
 	       start_fleet(daemon->fleet) && begin_accepting(daemon);
 }
@@ -466,6 +472,7 @@ static void stop(struct daemon *daemon)
 	stop_accepting(daemon);
 	listener_destroy(&daemon->admin_listener);
 	monitor_destroy(&daemon->monitor);
+	warmup_destroy(&daemon->warmup);
 	lookups_destroy(&daemon->lookups); /* its answers go to the fleet */
 	fleet_destroy(&daemon->fleet);
 	console_destroy(&daemon->console);
