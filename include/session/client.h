@@ -219,6 +219,13 @@ void relay_client_bytes(struct client *client, const uint8_t *data, size_t lengt
  */
 bool relay_await_copy(struct client *client);
 
+/*
+ * CopyDone was passed on. In the extended protocol a server keeps what it says to it until a Sync
+ * or Flush (PostgreSQL documentation, "Extended Query"). While the COPY's request is in the chain
+ * nothing of the client's is sent before it is answered: so a Flush of ours is.
+ */
+void relay_copy_done(struct client *client);
+
 /* The server is gone while it was in use: tells the client what is known of its request. */
 void relay_server_lost(struct client *client, const char *why);
 

@@ -313,6 +313,8 @@ static bool pass_copy_message(struct client *client)
 	client->is_tail_dropped = false;
 	relay_client_bytes(client, client->input, present);
 	take_input(client, present);
+	if (frame.type == MSG_F_COPY_DONE && client->client_tail == 0)
+		relay_copy_done(client);
 	return true;
 }
 

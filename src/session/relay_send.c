@@ -577,6 +577,15 @@ void relay_client_bytes(struct client *client, const uint8_t *data, size_t lengt
 	client_pause_if_full(client);
 }
 
+void relay_copy_done(struct client *client)
+{
+	static const uint8_t flush[] = { MSG_F_FLUSH, 0, 0, 0, 4 };
+	const struct pending_entry *first = pending_first(&client->pending);
+
+	if (client->request && first && first->kind == PENDING_EXECUTE)
+		conn_send(client->server->conn, flush, sizeof(flush));
+}
+
 /* --- coming to rest --- */
 
 bool relay_is_quiet(const struct client *client)

@@ -131,6 +131,37 @@ START_TEST(test_copy_from_stdin)
 }
 END_TEST
 
+/*
+ * With PQexecParams() the COPY is in the extended protocol, where the server keeps its answer to
+ * CopyDone until a Sync or Flush comes.
+ */
+START_TEST(test_copy_in_the_extended_protocol)
+{
+	static const char *const ends[] = { NULL, "enough" };
+	static const char *const states[] = { "", "57014" };
+	PGconn *conn = db_open(proxy);
+
+	for (size_t i = 0; i < 2; i++) {
+		PGresult *result = PQexecParams(conn, "COPY big FROM STDIN", 0, NULL, NULL, NULL,
+						NULL, 0);
+
+		ck_assert_int_eq(PQresultStatus(result), PGRES_COPY_IN);
+		PQclear(result);
+		ck_assert_int_eq(PQputCopyData(conn, "x\n", 2), 1);
+		ck_assert_int_eq(PQputCopyEnd(conn, ends[i]), 1);
+		result = PQgetResult(conn);
+		ck_assert_str_eq(result_state(result), states[i]);
+		PQclear(result);
+		ck_assert_ptr_null(PQgetResult(conn));
+	}
+	ck_assert_int_eq(db_number(conn, "/* pointsman: read_hint=primary */ "
+					 "SELECT count(*) FROM big"),
+			 1);
+	db_exec(conn, "TRUNCATE big");
+	PQfinish(conn);
+}
+END_TEST
+
 /* A server that waits for its client to read. */
 static const char stalled[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'app' AND "
 			      "state = 'active' AND wait_event = 'ClientWrite'";
@@ -246,6 +277,7 @@ static Suite *copy_suite(void)
 	tcase_add_checked_fixture(tcase, revive, NULL);
 	tcase_add_test(tcase, test_copy_to_stdout);
 	tcase_add_test(tcase, test_copy_from_stdin);
+	tcase_add_test(tcase, test_copy_in_the_extended_protocol);
 	tcase_add_test(tcase, test_client_that_stops_reading);
 	tcase_add_test(tcase, test_many_clients_that_stop_reading);
 	tcase_add_test(tcase, test_large_values);
