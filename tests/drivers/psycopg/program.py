@@ -266,7 +266,6 @@ def prepared():
     with connect() as c:
         c.execute(PRIMARY + "PREPARE by_name (int) AS SELECT v FROM prepared WHERE id = $1")
         print(one(c, "EXECUTE by_name(5)"))
-        print(one(c, PRIMARY + "SELECT name FROM pg_prepared_statements WHERE name = 'by_name'")[0])
         error(c.execute, "PREPARE by_name AS SELECT 1")
         c.execute("DEALLOCATE by_name")
         error(c.execute, "EXECUTE by_name(5)")
