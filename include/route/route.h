@@ -89,8 +89,8 @@ struct route_facts {
 	int held_node; /* >= 0: the session keeps this node (transaction, pin, batch ...) */
 	enum route_reason held_reason; /* ... for this reason */
 	bool is_session_mode;
-	bool is_unfinished;  /* its batch goes on behind a Flush, with who knows what, and the
-				client has not said where it wants it */
+	bool is_unfinished;  /* something is executed, its batch goes on behind a Flush with who
+				knows what, and the client has not said where it wants it */
 	bool is_replication; /* a replication connection looks for its server */
 	bool is_login;  /* any server will do to greet a client: the primary, else a replica */
 	uint64_t avoid; /* nodes (1 << index) that have just refused a connection */

@@ -175,7 +175,8 @@ static void decide(struct request *request)
 		.held_reason = held_reason(client),
 		.is_session_mode = client->identity->rules.mode == POOL_SESSION,
 		.is_login = request->end == REQUEST_LOGIN,
-		.is_unfinished = request->end == REQUEST_FLUSH && request->is_hint_default,
+		.is_unfinished = request->end == REQUEST_FLUSH && request->has_executes &&
+				 request->is_hint_default,
 		.is_replication = client->replication != REPLICATION_NONE,
 		.avoid = request->avoid,
 		.last_write_at = client->last_write_at,
