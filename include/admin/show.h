@@ -65,6 +65,7 @@ void show_users(const struct console *console, const struct rows *rows, struct t
 void show_lists(const struct console *console, const struct rows *rows, struct table *table);
 void show_mem(const struct console *console, const struct rows *rows, struct table *table);
 void show_state(const struct console *console, const struct rows *rows, struct table *table);
+void show_hba(const struct console *console, const struct rows *rows, struct table *table);
 void show_nodes(const struct console *console, const struct rows *rows, struct table *table);
 void show_nothing(const struct console *console, const struct rows *rows, struct table *table);
 

@@ -19,6 +19,13 @@
 
 static const struct build_column version_columns[] = { { "version", T } };
 
+/* As the view pg_hba_file_rules. */
+static const struct build_column hba_columns[] = {
+	{ "rule_number", I }, { "file_name", T },   { "line_number", I },
+	{ "type", T },        { "database", T },    { "user_name", T },
+	{ "address", T },     { "auth_method", T }, { "options", T },
+};
+
 static const struct build_column config_columns[] = {
 	{ "key", T }, { "value", T }, { "default", T }, { "changeable", T }, { "description", T },
 };
@@ -226,9 +233,8 @@ static const struct build_column chain_columns[] = {
 };
 
 static const struct build_column pin_columns[] = {
-	{ "client", L }, { "user", T },   { "database", T },
-	{ "node", T },   { "reason", T }, { "for_ms", L },
-	{ "server", L },
+	{ "client", L }, { "user", T },   { "database", T }, { "node", T },
+	{ "reason", T }, { "for_ms", L }, { "server", L },
 };
 
 static const struct build_column pin_reason_columns[] = {
@@ -279,6 +285,7 @@ static const struct show shows[] = {
 	{ "MEM", RIGHT_STATS, COLUMNS(mem_columns), show_mem, GATHER(memory, memory),
 	  memory_row_fold },
 	{ "NODES", RIGHT_STATS, COLUMNS(node_columns), show_nodes, NOTHING },
+	{ "HBA", RIGHT_ADMIN, COLUMNS(hba_columns), show_hba, NOTHING },
 	{ "ROUTES", RIGHT_STATS, COLUMNS(route_columns), show_routes, GATHER(routes, route),
 	  route_row_fold },
 	{ "CHAIN", RIGHT_STATS, COLUMNS(chain_columns), show_chain, GATHER(stages, stage),

@@ -67,6 +67,36 @@ void show_config(const struct console *console, const struct rows *rows, struct 
 	}
 }
 
+static const char *or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+/* The rules in effect, in their order. */
+void show_hba(const struct console *console, const struct rows *rows, struct table *table)
+{
+	const struct hba *hba = fleet_snapshot(console->fleet)->hba;
+	size_t n = hba ? hba_count(hba) : 0;
+
+	(void)rows;
+	for (size_t i = 0; i < n; i++) {
+		struct hba_words words;
+
+		hba_describe(hba, i, &words);
+		table_begin_row(table);
+		table_int(table, (int64_t)i + 1);
+		table_text(table, words.rule->file);
+		table_int(table, words.rule->line);
+		table_text(table, words.type);
+		table_text(table, words.database);
+		table_text(table, words.user);
+		table_text(table, or_null(words.address));
+		table_text(table, auth_type_name(words.rule->method));
+		table_text(table, or_null(words.options));
+		table_end_row(table);
+	}
+}
+
 /* --- databases --- */
 
 /* The node that PgBouncer's single host stands for: the primary, or else the first one. */

@@ -52,6 +52,7 @@ struct rule {
 struct hba {
 	struct arena *arena;
 	struct rule *rules;
+	struct rule **by_index; /* the same, for listings */
 	size_t count;
 	struct hba_network *own;
 	size_t n_own;
@@ -449,6 +450,16 @@ static bool read_rules(struct hba *hba, const struct authfile_line *lines, struc
 	return is_sound;
 }
 
+static bool number_rules(struct hba *hba)
+{
+	size_t n = 0;
+
+	hba->by_index = arena_zalloc(hba->arena, (hba->count + 1) * sizeof(*hba->by_index));
+	for (struct rule *rule = hba->rules; hba->by_index && rule; rule = rule->next)
+		hba->by_index[n++] = rule;
+	return hba->by_index != NULL;
+}
+
 static struct hba *create_empty(const struct hba_network *own, size_t n_own)
 {
 	struct hba *hba = calloc(1, sizeof(*hba));
@@ -481,6 +492,10 @@ struct hba *hba_load(const char *path, const struct authfile_source *source,
 	}
 	is_sound = authfile_load(path, source, hba->arena, &lines, errors);
 	is_sound &= read_rules(hba, lines, errors);
+	if (!number_rules(hba)) {
+		bytes_printf(errors, "%s: out of memory\n", path);
+		is_sound = false;
+	}
 	if (!is_sound)
 		hba_destroy(&hba);
 	return hba;
@@ -637,11 +652,10 @@ static void describe_options(const struct hba_rule *rule, char *out, size_t size
 void hba_describe(const struct hba *hba, size_t index, struct hba_words *out)
 {
 	static const char *const kinds[] = { "local", "host", "hostssl", "hostnossl" };
-	const struct rule *rule = hba->rules;
+	const struct rule *rule;
 
 	ASSERT(index < hba->count);
-	while (index-- > 0)
-		rule = rule->next;
+	rule = hba->by_index[index];
 	out->rule = &rule->public;
 	out->type = kinds[rule->kind];
 	describe_names(rule->databases, out->database, sizeof(out->database));

@@ -163,6 +163,21 @@ START_TEST(test_reload)
 }
 END_TEST
 
+START_TEST(test_listing)
+{
+	PGresult *result = proxy_admin(proxy, "SHOW HBA");
+
+	ck_assert_int_eq(PQntuples(result), 9);
+	ck_assert_str_eq(PQgetvalue(result, 0, PQfnumber(result, "auth_method")), "reject");
+	ck_assert_str_eq(PQgetvalue(result, 1, PQfnumber(result, "user_name")), "app,scram_user");
+	ck_assert_str_eq(PQgetvalue(result, 4, PQfnumber(result, "address")), "127.0.0.4/32");
+	ck_assert_str_eq(PQgetvalue(result, 7, PQfnumber(result, "options")), "map=m");
+	ck_assert_str_eq(PQgetvalue(result, 8, PQfnumber(result, "line_number")), "9");
+	ck_assert_str_eq(PQgetvalue(result, 8, PQfnumber(result, "file_name")), hba_path);
+	PQclear(result);
+}
+END_TEST
+
 static Suite *hba_suite(void)
 {
 	Suite *suite = suite_create("hba");
@@ -172,6 +187,7 @@ static Suite *hba_suite(void)
 	tcase_add_loop_test(tcase, test_rules, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tcase, test_log_in);
 	tcase_add_test(tcase, test_peer);
+	tcase_add_test(tcase, test_listing);
 	tcase_add_test(tcase, test_reload);
 	return suite;
 }

@@ -448,6 +448,7 @@ START_TEST(shows_all)
 		"CONFIG",         "DATABASES", "POOLS",      "CLIENTS", "SERVERS",
 		"SOCKETS",        "USERS",     "LISTS",      "STATS",   "TOTALS",
 		"STATE",          "MEM",       "NODES",      "ROUTES",  "CHAIN",
+		"HBA",
 		"PINS",           "CANCELS",   "PEERS",      "FDS",     "DNS_HOSTS",
 		"STATS_AVERAGES", "DNS_ZONES", "PEER_POOLS", "VERSION", "STATS_TOTALS",
 		"ACTIVE_SOCKETS", "PIN_REASONS",
