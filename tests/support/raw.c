@@ -24,7 +24,7 @@
 
 struct raw *raw_open(int port)
 {
-	return raw_open_from("127.0.0.1", port);
+	return raw_open_from(NULL, port);
 }
 
 struct raw *raw_open_from(const char *source, int port)
@@ -41,8 +41,9 @@ struct raw *raw_open_from(const char *source, int port)
 		abort();
 	raw->minor = NO_MINOR;
 	raw->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (raw->fd == -1 || inet_pton(AF_INET, source, &from.sin_addr) != 1 ||
-	    bind(raw->fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
+	if (raw->fd == -1 ||
+	    (source != NULL && (inet_pton(AF_INET, source, &from.sin_addr) != 1 ||
+				bind(raw->fd, (struct sockaddr *)&from, sizeof(from)) == -1)) ||
 	    connect(raw->fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
 		fprintf(stderr, "raw: connect: %s\n", strerror(errno));
 		raw_close(&raw);

@@ -31,7 +31,8 @@ struct raw {
 /* Opens a TCP connection to 127.0.0.1; NULL on failure. raw_close() also accepts NULL. */
 struct raw *raw_open(int port);
 
-/* The same, coming from another address of this machine: "127.0.0.2". */
+/* The same, coming from another address of this machine: "127.0.0.2". NULL: the system chooses.
+ */
 struct raw *raw_open_from(const char *source, int port);
 void raw_close(struct raw **raw);
 
