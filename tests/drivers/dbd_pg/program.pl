@@ -308,6 +308,7 @@ topic session_state => sub {
 	show(value($db, 'SELECT pg_advisory_unlock(42)'), value($other, 'SELECT pg_try_advisory_lock(42)'));
 	$other->do('DISCARD ALL');
 	$db->do('CREATE SEQUENCE seq');
+	$db->begin_work;
 	show(value($db, "SELECT nextval('seq')"), $db->last_insert_id(undef, undef, undef, undef, { sequence => 'seq' }));
 	$db->do('DROP TABLE temporary');
 	$db->do('CREATE TABLE described (id serial PRIMARY KEY, name varchar(20) NOT NULL)');
@@ -315,6 +316,7 @@ topic session_state => sub {
 	show($db->primary_key(undef, 'public', 'described'));
 	$db->do("INSERT INTO described (name) VALUES ('x')");
 	show($db->last_insert_id(undef, 'public', 'described', undef));
+	$db->commit;
 	$_->disconnect for $db, $other;
 };
 

@@ -293,8 +293,9 @@ topics.session_state = async () => {
     await other.query('DISCARD ALL')
     await c.query('DROP TABLE temporary')
     await c.query('CREATE SEQUENCE seq')
-    await c.query("SELECT nextval('seq')")
+    await c.query('BEGIN')
     show(await value(c, "SELECT nextval('seq')"), await value(c, "SELECT currval('seq')"), await value(c, 'SELECT lastval()'))
+    await c.query('COMMIT')
   }))
 }
 
