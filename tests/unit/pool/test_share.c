@@ -152,6 +152,151 @@ START_TEST(caps_span_pools)
 }
 END_TEST
 
+/* A minimum is below the limit, the reserve above it; caps hold for both. */
+START_TEST(a_ceiling_of_the_taker)
+{
+	struct pool_share *share = share_of("d", "u", 3);
+
+	ck_assert(!pool_share_take_below(share, 0));
+	ck_assert(!pool_share_take_below(share, -1));
+	ck_assert(pool_share_take_below(share, 1));
+	ck_assert(!pool_share_take_below(share, 1));
+	ck_assert(pool_share_take(share) && pool_share_take(share) && !pool_share_take(share));
+	ck_assert(pool_share_take_below(share, 4));
+	ck_assert(!pool_share_take_below(share, 4));
+	atomic_store(&share->user_cap->limit, 4);
+	ck_assert(!pool_share_take_below(share, 9));
+	ck_assert_int_eq(atomic_load(&share->servers), 4);
+	for (int i = 0; i < 4; i++)
+		pool_share_give_back(share);
+	pool_share_put(registry, &share);
+}
+END_TEST
+
+START_TEST(too_many_after_a_limit_was_lowered)
+{
+	struct pool_share *share = share_of("d", "u", 2);
+
+	atomic_store(&share->reserve, 1);
+	ck_assert(!pool_share_has_too_many(share));
+	for (int i = 0; i < 3; i++)
+		ck_assert(pool_share_take_below(share, 3));
+	ck_assert(!pool_share_has_too_many(share)); /* the reserve may be */
+	atomic_store(&share->limit, 1);
+	ck_assert(pool_share_has_too_many(share));
+	atomic_store(&share->limit, 5);
+	ck_assert(!pool_share_has_too_many(share));
+	atomic_store(&share->database_cap->limit, 2);
+	ck_assert(pool_share_has_too_many(share));
+	pool_share_give_back(share);
+	ck_assert(!pool_share_has_too_many(share));
+	atomic_store(&share->user_cap->limit, 1);
+	ck_assert(pool_share_has_too_many(share));
+	atomic_store(&share->user_cap->limit, 0); /* no limit */
+	ck_assert(!pool_share_has_too_many(share));
+	pool_share_give_back(share);
+	pool_share_give_back(share);
+	pool_share_put(registry, &share);
+}
+END_TEST
+
+START_TEST(lifetimes_end_one_after_the_other)
+{
+	struct pool_share *share = share_of("d", "u", 2);
+
+	ck_assert(pool_share_may_end_lifetime(share, 1000, 500)); /* the first at once */
+	ck_assert(!pool_share_may_end_lifetime(share, 1000, 500));
+	ck_assert(!pool_share_may_end_lifetime(share, 1499, 500));
+	ck_assert(pool_share_may_end_lifetime(share, 1500, 500));
+	ck_assert(!pool_share_may_end_lifetime(share, 1501, 500)); /* counted from the last yes */
+	ck_assert(pool_share_may_end_lifetime(share, 1501, 0));
+	pool_share_put(registry, &share);
+}
+END_TEST
+
+static atomic_int lifetimes_ended;
+
+static void *end_lifetimes(void *context)
+{
+	for (usec now = 1000; now < 20000; now++)
+		atomic_fetch_add(&lifetimes_ended,
+				 pool_share_may_end_lifetime(context, now, 100000));
+	return NULL;
+}
+
+START_TEST(threads_end_one_lifetime)
+{
+	struct pool_share *share = share_of("d", "u", 2);
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, end_lifetimes, share), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(atomic_load(&lifetimes_ended), 1);
+	pool_share_put(registry, &share);
+}
+END_TEST
+
+START_TEST(caps_of_clients)
+{
+	struct pool_cap *database = pool_client_cap_get(registry, POOL_CAP_DATABASE, "x");
+	struct pool_cap *user = pool_client_cap_get(registry, POOL_CAP_USER, "x");
+	struct pool_cap *same = pool_client_cap_get(registry, POOL_CAP_USER, "x");
+
+	ck_assert_ptr_nonnull(database);
+	ck_assert_ptr_ne(database, user);
+	ck_assert_ptr_eq(user, same);
+	for (int i = 0; i < 100; i++)
+		ck_assert(pool_client_cap_take(user)); /* no limit */
+	atomic_store(&user->limit, 100);
+	ck_assert(!pool_client_cap_take(user));
+	pool_client_cap_give_back(user);
+	ck_assert(pool_client_cap_take(user));
+	/* who is in stays in; nobody new until there is room */
+	atomic_store(&user->limit, 98);
+	ck_assert(!pool_client_cap_take(user));
+	for (int i = 0; i < 3; i++)
+		pool_client_cap_give_back(user);
+	ck_assert(pool_client_cap_take(user));
+	ck_assert(pool_client_cap_take(database));
+	pool_client_cap_give_back(database);
+	pool_client_cap_put(registry, &same);
+	ck_assert_ptr_null(same);
+	ck_assert_int_eq(atomic_load(&user->taken), 98); /* it is still there */
+	for (int i = 0; i < 98; i++)
+		pool_client_cap_give_back(user);
+	pool_client_cap_put(registry, &user);
+	pool_client_cap_put(registry, &user); /* NULL now */
+	pool_client_cap_put(registry, &database);
+	/* a new one, without a memory */
+	user = pool_client_cap_get(registry, POOL_CAP_USER, "x");
+	ck_assert_int_eq(atomic_load(&user->limit), 0);
+	pool_client_cap_put(registry, &user);
+}
+END_TEST
+
+/* Caps of servers go with the last share that has them. */
+START_TEST(caps_go_with_their_shares)
+{
+	struct pool_share *a = share_of("d", "u", 5);
+	struct pool_share *b = share_of("d", "v", 5);
+
+	atomic_store(&a->database_cap->limit, 3);
+	atomic_store(&a->user_cap->limit, 3);
+	pool_share_put(registry, &a);
+	ck_assert_int_eq(atomic_load(&b->database_cap->limit), 3);
+	a = share_of("d", "u", 5);
+	ck_assert_ptr_eq(a->database_cap, b->database_cap);
+	ck_assert_int_eq(atomic_load(&a->user_cap->limit), 0);
+	pool_share_put(registry, &a);
+	pool_share_put(registry, &b);
+	b = share_of("d", "v", 5);
+	ck_assert_int_eq(atomic_load(&b->database_cap->limit), 0);
+	pool_share_put(registry, &b);
+}
+END_TEST
+
 static atomic_int most;
 
 static void *take_and_give(void *context)
@@ -302,16 +447,20 @@ START_TEST(a_failed_allocation_is_reported)
 		struct pool_registry *own;
 		struct pool_share *share;
 		struct pool_node_load *load;
+		struct pool_cap *cap;
 
 		unit_fail_alloc(nth);
 		own = pool_registry_create();
 		share = own ? pool_share_get(own, &key) : NULL;
 		load = own ? pool_node_load_get(own, "c", "n") : NULL;
+		cap = own ? pool_client_cap_get(own, POOL_CAP_USER, "u") : NULL;
 		failed = unit_alloc_failed();
 		unit_fail_alloc(0);
-		ck_assert(failed || (own && share && load));
-		if (own)
+		ck_assert(failed || (own && share && load && cap));
+		if (own) {
 			pool_share_put(own, &share);
+			pool_client_cap_put(own, &cap);
+		}
 		pool_registry_destroy(&own);
 	}
 	ck_assert_uint_gt(nth, 6);
@@ -332,6 +481,12 @@ static Suite *share_suite(void)
 	tcase_add_test(tc, a_budget_is_spent);
 	tcase_add_test_raise_signal(tc, more_is_given_back_than_was_taken, 6);
 	tcase_add_test(tc, caps_span_pools);
+	tcase_add_test(tc, a_ceiling_of_the_taker);
+	tcase_add_test(tc, too_many_after_a_limit_was_lowered);
+	tcase_add_test(tc, lifetimes_end_one_after_the_other);
+	tcase_add_test(tc, threads_end_one_lifetime);
+	tcase_add_test(tc, caps_of_clients);
+	tcase_add_test(tc, caps_go_with_their_shares);
 	tcase_add_test(tc, threads_never_take_more_than_there_is);
 	tcase_add_test(tc, threads_find_and_drop_shares);
 	tcase_add_loop_test(tc, next_waiter, 0, ROWS(queues));
