@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -72,21 +73,44 @@ void support_poll_pause(void)
 	nanosleep(&(struct timespec){ .tv_nsec = 5 * 1000 * 1000 }, NULL);
 }
 
-int support_free_port(void)
+static bool is_port_free(int port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons((uint16_t)port),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t length = sizeof(address);
-	int port = -1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_free;
 
 	if (fd == -1)
-		return -1;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != -1 &&
-	    getsockname(fd, (struct sockaddr *)&address, &length) != -1)
-		port = ntohs(address.sin_port);
+		return false;
+	is_free = bind(fd, (struct sockaddr *)&address, sizeof(address)) != -1;
 	close(fd);
-	return port;
+	return is_free;
+}
+
+/*
+ * Not one that the system proposes: it hands those out to connections, too, and one of thousands
+ * may have it before it is listened on. Drawn, so that two runs rarely meet.
+ */
+int support_free_port(void)
+{
+	enum {
+		LOWEST = 12000,
+		COUNT = 20000,
+		ATTEMPTS = 200
+	};
+	uint32_t random;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		int port;
+
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			return -1;
+		port = LOWEST + (int)(random % COUNT);
+		if (is_port_free(port))
+			return port;
+	}
+	return -1;
 }
 
 char *support_read_file(const char *path, size_t *length_out)
