@@ -41,6 +41,8 @@ struct pending_entry {
 	bool is_optional;       /* SYNC: the server may have ignored it, see take_copy_in() in
 				 * relay_replies.c
 				 */
+	bool has_output;        /* QUERY: something of its answer has come */
+	uint32_t op;            /* for which message of its request */
 	uint32_t commands_done; /* QUERY: CommandCompletes so far */
 	/*
 	 * PARSE, and the ANSWER to a Parse that was not needed: what is prepared (one reference)

@@ -81,6 +81,11 @@ struct request {
 	size_t capacity;
 	struct op ops_inline[REQUEST_OPS_INLINE];
 	struct statement_facts *query_facts; /* owned: of a Query */
+	struct bytes kept; /* its bytes, should it be sent again: memory that is recycled */
+	bool is_kept;
+	bool is_healing;       /* an attempt is coming to its end, see src/session/relay_heal.c */
+	bool is_healed;        /* ... which happens once */
+	uint32_t resume_op;    /* the first message to be sent; others have been before */
 	struct sql_uses *uses; /* owned: names in a Query, see session/sql_prepare.h */
 
 	/* Found by classify. */

@@ -20,6 +20,7 @@
 struct statement_facts {
 	enum verdict_kind kind;
 	enum verdict_reason reason;
+	enum verdict_kind rest_kind; /* see struct verdict */
 	unsigned n_statements;
 	bool is_explicit_read_only;
 	bool has_transaction_control;
@@ -76,6 +77,10 @@ struct statement {
 	bool is_unshared;               /* known by its id only, gone with its last reference */
 	struct statement *target;       /* ... this one: one reference; else NULL */
 	struct statement_rename rename; /* of a rewritten text */
+	uint32_t n_parses;              /* by clients: Parse, PREPARE */
+	uint32_t n_prepares;            /* on servers */
+	uint32_t n_uses;                /* Bind, Describe, EXECUTE */
+	uint32_t n_expired; /* a server had lost it, or had it as it was before some DDL */
 	struct statement_cache *cache;
 	struct statement *lru_newer; /* while nobody holds it but the cache */
 	struct statement *lru_older;

@@ -392,6 +392,7 @@ static void free_requests(struct session_env *env)
 		struct request *request = env->free_requests;
 
 		env->free_requests = request->next_free;
+		bytes_free(&request->kept);
 		free(request);
 	}
 }

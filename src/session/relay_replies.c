@@ -265,8 +265,10 @@ static enum reply_fate take_execute_end(struct incoming *in, size_t message_end)
 
 static enum reply_fate take_description(struct incoming *in, size_t message_end)
 {
-	const struct pending_entry *first = pending_first(&in->client->pending);
+	struct pending_entry *first = pending_first(&in->client->pending);
 
+	if (first)
+		first->has_output = true;
 	if (first && (first->kind == PENDING_QUERY || first->kind == PENDING_EXECUTE))
 		return REPLY_PASS;
 	return expect(in, PENDING_DESCRIBE, message_end);
@@ -325,6 +327,12 @@ static void undo_close(struct client *client, const struct pending_entry *entry)
 		server->is_close_needed = true;
 }
 
+void relay_undo_entry(struct client *client, const struct pending_entry *entry)
+{
+	undo_parse(client, entry);
+	undo_close(client, entry);
+}
+
 /* Ends what an error makes the server skip. */
 static bool ends_skipping(const struct pending_entry *entry)
 {
@@ -351,8 +359,7 @@ static void skip_to_sync(struct client *client)
 
 	forget_skipped_names(client);
 	while ((first = pending_first(&client->pending)) != NULL && !ends_skipping(first)) {
-		undo_parse(client, first);
-		undo_close(client, first);
+		relay_undo_entry(client, first);
 		pending_pop(&client->pending);
 	}
 	/* A Query behind the failed messages is ignored with them. */
@@ -485,7 +492,7 @@ static enum reply_fate take_error(struct incoming *in, const struct frame *frame
 	enum reply_fate fate = REPLY_PASS;
 	bool is_begin = first && first->is_begin;
 
-	if (is_failed_on_purpose(first))
+	if (is_failed_on_purpose(first) || (first && relay_heal(client, frame)))
 		return REPLY_SWALLOW;
 	note_error(client, frame);
 	if (!first) /* why the server is about to close */
@@ -762,7 +769,8 @@ static bool is_answered(const struct client *client)
 static void after_replies(struct client *client)
 {
 	if (is_answered(client)) {
-		request_resume(client->request, true);
+		if (!relay_resume_healed(client))
+			request_resume(client->request, true);
 	} else if (!client->request) {
 		lease_settle(client);
 		client_check_gone(client);

@@ -24,6 +24,7 @@ struct outgoing {
 	const uint8_t *bytes;
 	size_t run_start;
 	size_t run_end;
+	bool is_trusting; /* something is used that was prepared before */
 };
 
 static void queue_run(struct outgoing *out)
@@ -112,7 +113,7 @@ static uint64_t context_of(const struct outgoing *out)
 static bool is_prepared(struct outgoing *out, const struct statement *statement, bool *failed_out)
 {
 	switch (server_find_statement(out->server, statement->id, context_of(out))) {
-	case SERVER_STATEMENT_READY: return true;
+	case SERVER_STATEMENT_READY: out->is_trusting = true; return true;
 	case SERVER_STATEMENT_ABSENT: return false;
 	case SERVER_STATEMENT_STALE: break;
 	}
@@ -215,6 +216,8 @@ static bool ensure_prepared(struct outgoing *out, const struct op *op)
 		out->server->unnamed_statement = statement->id;
 		if (!note_parse(out, statement, PENDING_SWALLOW, 0, false))
 			return false;
+	} else {
+		out->is_trusting = true;
 	}
 	/* EXECUTE is described by what it executes. */
 	return !statement->target || statement->target_use != NAME_EXECUTE ||
@@ -273,6 +276,9 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 
 	if (op->action != OP_REWRITE)
 		return send_own_parse(out, op);
+	/* It is to be refused, which is the server's part. */
+	if (out->client->txn.status == TXN_FAILED)
+		server_expire_statement(out->server, op->statement->id);
 	if (!is_prepared(out, op->statement, &failed))
 		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
 						statement_name_hash(name), NULL);
@@ -525,9 +531,9 @@ static bool send_op(struct outgoing *out, struct op *op)
 static bool send_request(struct request *request)
 {
 	struct client *client = request->client;
-	struct outgoing out = { .client = client,
-				.server = client->server,
-				.bytes = request_bytes(request) };
+	struct outgoing out = { .client = client, .server = client->server };
+
+	bool may_heal = !txn_is_open(&client->txn) && !client->is_batch_open;
 
 	pins_begin(client, request->pins, request->unpins,
 		   !request->verdict.has_transaction_control);
@@ -536,10 +542,17 @@ static bool send_request(struct request *request)
 	request->sent_at = clock_now();
 	if (txn_is_deferred(&client->txn) && !client->is_begin_refused && !send_begin(&out))
 		return false;
-	for (size_t i = 0; i < request->n_ops; i++) {
+	out.bytes = request->is_taken ? bytes_begin(&request->kept) : request_bytes(request);
+	for (uint32_t i = request->resume_op; i < request->n_ops; i++) {
+		uint32_t before = client->pending.count;
+
 		if (!send_op(&out, &request->ops[i]))
 			return false;
+		for (uint32_t k = before; k < client->pending.count; k++)
+			pending_at(&client->pending, k)->op = i;
 	}
+	if (may_heal && (out.is_trusting || request->uses))
+		relay_keep_request(request, out.bytes);
 	send_run(&out);
 	request_take(request);
 	/* It may have waited, unread: the end of its last message must follow now. */

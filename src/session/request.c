@@ -20,6 +20,9 @@
 /* A request passes each stage at most a few times (a wait goes through its stage again). */
 #define STEPS_MAX 64
 
+/* More memory than this does not stay with a request that is recycled. */
+#define KEPT_CAPACITY_MAX 4096
+
 static const stage_function stages[STAGE_COUNT] = {
 	[STAGE_ADMIT] = stage_admit,   [STAGE_CLASSIFY] = stage_classify,
 	[STAGE_GOVERN] = stage_govern, [STAGE_ROUTE] = stage_route,
@@ -44,9 +47,12 @@ struct request *request_create(struct client *client)
 {
 	struct session_env *env = client->env;
 	struct request *request = env->free_requests;
+	struct bytes kept = { 0 };
 
 	if (request) {
 		env->free_requests = request->next_free;
+		kept = request->kept;
+		bytes_clear(&kept);
 		memset(request, 0, offsetof(struct request, ops_inline));
 	} else {
 		request = calloc(1, sizeof(*request));
@@ -55,6 +61,7 @@ struct request *request_create(struct client *client)
 	}
 	memset(&request->query_facts, 0,
 	       sizeof(*request) - offsetof(struct request, query_facts));
+	request->kept = kept;
 	request->client = client;
 	request->ops = request->ops_inline;
 	request->capacity = REQUEST_OPS_INLINE;
@@ -101,6 +108,8 @@ void request_destroy(struct request **request_pointer)
 		free(request->ops);
 	statement_facts_destroy(&request->query_facts);
 	sql_uses_destroy(&request->uses);
+	if (request->kept.capacity > KEPT_CAPACITY_MAX)
+		bytes_free(&request->kept);
 	request->next_free = env->free_requests;
 	env->free_requests = request;
 }

@@ -191,6 +191,7 @@ struct statement_facts *statement_facts_create(const struct judgement *judgement
 		return NULL;
 	facts->kind = verdict->kind;
 	facts->reason = verdict->reason;
+	facts->rest_kind = verdict->rest_kind;
 	facts->n_statements = verdict->n_statements;
 	/* A standby refuses SERIALIZABLE, read-only or not. */
 	facts->is_explicit_read_only =

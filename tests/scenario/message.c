@@ -260,6 +260,8 @@ static void put_error(struct bytes *out, const struct message *message)
 	}
 	build_u8(out, 'M');
 	put_string(out, arg(message, 1));
+	for (size_t i = 2; i < message->n_args; i++) /* further fields, "Pnumber" */
+		put_string(out, arg(message, i));
 	build_u8(out, 0);
 }
 
