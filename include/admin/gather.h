@@ -36,7 +36,7 @@ struct socket_row {
 	char node[TEXT_NAME_MAX]; /* "" without a server */
 	char application_name[TEXT_NAME_MAX];
 	char tls[CONN_TLS_TEXT_BYTES]; /* version, cipher, curve; "": none */
-	const char *state; /* static text */
+	const char *state;             /* static text */
 	char address[46];
 	char local_address[46];
 	int port;
@@ -110,6 +110,24 @@ struct route_row {
 void gather_routes(struct worker *worker, void *argument, void **result);
 int route_row_compare(const void *a, const void *b);
 void route_row_fold(void *into, const void *from);
+
+/* SHOW PREPARED (show_prepared.c): each text of each worker. */
+struct prepared_row {
+	uint64_t id;
+	int form; /* enum statement_form */
+	int worker;
+	unsigned references;
+	unsigned servers; /* of this worker, that have it */
+	size_t bytes;
+	uint32_t parses;
+	uint32_t prepares;
+	uint32_t uses;
+	uint32_t expired;
+	char text[200];
+};
+
+void gather_prepared(struct worker *worker, void *argument, void **result);
+int prepared_row_compare(const void *a, const void *b);
 
 /* SHOW CHAIN. */
 struct stage_row {

@@ -54,6 +54,8 @@ void show_sockets(const struct console *console, const struct rows *rows, struct
 void show_active_sockets(const struct console *console, const struct rows *rows,
 			 struct table *table);
 void show_channels(const struct console *console, const struct rows *rows, struct table *table);
+void show_prepared(const struct console *console, const struct rows *rows,
+		   struct table *table); /* show_prepared.c */
 void show_pins(const struct console *console, const struct rows *rows, struct table *table);
 void show_pin_reasons(const struct console *console, const struct rows *rows, struct table *table);
 

@@ -145,6 +145,9 @@ uint64_t server_evict_statement(struct server *server, uint64_t kept_id);
 void server_expire_statement(struct server *server, uint64_t id);
 void server_drop_statement(struct server *server, uint64_t id);
 void server_drop_all_statements(struct server *server);
+/* Calls `each` with the id of each; it must not change them. */
+void server_each_statement(const struct server *server, void (*each)(void *context, uint64_t id),
+			   void *context);
 size_t server_statement_count(const struct server *server);
 size_t server_statement_bytes(const struct server *server);
 

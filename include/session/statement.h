@@ -132,6 +132,15 @@ struct statement *statement_create_unshared(struct statement_cache *cache,
 struct statement *statement_ref(struct statement *statement);
 void statement_unref(struct statement **statement);
 
+/* What it takes of memory, about. */
+size_t statement_bytes(const struct statement *statement);
+
+/* Calls `each` for every statement that can be found, in no order; it must not change the cache.
+ */
+void statement_cache_each(const struct statement_cache *cache,
+			  void (*each)(void *context, const struct statement *statement),
+			  void *context);
+
 size_t statement_cache_count(const struct statement_cache *cache);
 size_t statement_cache_bytes(const struct statement_cache *cache);
 
@@ -142,28 +151,19 @@ void statement_name(uint64_t id, char out[STATEMENT_NAME_MAX]);
 
 /* --- a client's names --- */
 
-/* 16 bytes; without a statement the slot is free. */
-struct named_statement {
-	struct statement *statement;
-	uint32_t hash;    /* of the name, the low half */
-	uint32_t name_at; /* in `names` */
-};
-
 /*
  * Names to statements. Zeroed memory is an empty map. A table with open addressing, at most three
- * quarters full, and all names in one block: ten short names take some 400 bytes, and ten
+ * quarters full, and all names in one block: ten short names take some 500 bytes, and ten
  * thousand are found as fast.
  */
 struct statement_map {
-	struct named_statement *entries;
-	char *names;
-	uint32_t count;
-	uint32_t capacity; /* 0 or a power of two */
-	uint32_t names_used;
-	uint32_t names_lost; /* of names_used: of names that are gone */
-	uint32_t names_capacity;
-	size_t text_bytes; /* of the bodies that names lead to, each as often as it is named */
+	struct statement_table *table; /* NULL while there is no name */
 };
+
+size_t statement_map_count(const struct statement_map *map);
+
+/* Bytes of the bodies that the names lead to, each as often as it is named. */
+size_t statement_map_text_bytes(const struct statement_map *map);
 
 /* NULL: no such name. The map keeps its reference. */
 struct statement *statement_map_find(const struct statement_map *map, const char *name);

@@ -155,7 +155,7 @@ static void fill_client(struct socket_row *row, struct client *client)
 	for (int reason = 0; reason < PIN_COUNT; reason++)
 		row->pinned_at[reason] = pins_began_at(client, (enum pin_reason)reason);
 	row->pid = client->key_pid;
-	row->statements = client->statements.count;
+	row->statements = statement_map_count(&client->statements);
 	conn_input(client->conn, &row->unread);
 	row->unsent = conn_unsent(client->conn);
 }

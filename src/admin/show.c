@@ -248,6 +248,12 @@ static const struct build_column channel_columns[] = {
 	{ "cluster", T }, { "database", T }, { "channel", T }, { "sessions", I }, { "state", T },
 };
 
+static const struct build_column prepared_columns[] = {
+	{ "name", T },  { "form", T },    { "worker", I }, { "references", I },
+	{ "bytes", L }, { "servers", I }, { "parses", L }, { "prepares", L },
+	{ "uses", L },  { "expired", L }, { "text", T },
+};
+
 static const struct build_column cancel_columns[] = { { "name", T }, { "count", N } };
 
 #define COLUMNS(columns)  columns, sizeof(columns) / sizeof((columns)[0])
@@ -295,6 +301,8 @@ static const struct show shows[] = {
 	  GATHER(pins, pin), pin_row_fold },
 	{ "CHANNELS", RIGHT_STATS, COLUMNS(channel_columns), show_channels,
 	  GATHER(channels, channel), channel_row_fold },
+	{ "PREPARED", RIGHT_ADMIN, COLUMNS(prepared_columns), show_prepared,
+	  GATHER(prepared, prepared), NULL },
 	{ "CANCELS", RIGHT_STATS, COLUMNS(cancel_columns), show_cancels, NOTHING },
 	{ "PEERS", RIGHT_STATS, COLUMNS(peer_columns), show_nothing, NOTHING },
 	{ "PEER_POOLS", RIGHT_STATS, COLUMNS(peer_pool_columns), show_nothing, NOTHING },

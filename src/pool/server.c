@@ -315,6 +315,15 @@ void server_drop_all_statements(struct server *server)
 	server->statements = NULL;
 }
 
+void server_each_statement(const struct server *server, void (*each)(void *context, uint64_t id),
+			   void *context)
+{
+	if (!server->statements)
+		return;
+	LIST_EACH (&server->statements->by_use, node)
+		each(context, LIST_ENTRY(node, struct statement_entry, node)->id);
+}
+
 size_t server_statement_count(const struct server *server)
 {
 	return server->statements ? server->statements->by_use.count : 0;

@@ -63,6 +63,8 @@ static bool note_parse(struct outgoing *out, struct statement *statement,
 	entry->statement = statement_ref(statement);
 	entry->name_hash = name_hash;
 	entry->is_named = is_named;
+	if (statement)
+		statement->n_prepares++;
 	out->client->identity->database->traffic.server_parse_count++;
 	return true;
 }
@@ -151,6 +153,7 @@ static bool prepare_by_sql(struct outgoing *out, struct statement *statement)
 			return false;
 	}
 	sql_names_build_prepare(to, statement, scratch);
+	statement->n_prepares++;
 	out->client->identity->database->traffic.server_parse_count++;
 	if (!note_swallowed(out, PENDING_PARSE) || !note_swallowed(out, PENDING_BIND))
 		return false;
@@ -276,9 +279,6 @@ static bool send_parse(struct outgoing *out, const struct op *op)
 
 	if (op->action != OP_REWRITE)
 		return send_own_parse(out, op);
-	/* It is to be refused, which is the server's part. */
-	if (out->client->txn.status == TXN_FAILED)
-		server_expire_statement(out->server, op->statement->id);
 	if (!is_prepared(out, op->statement, &failed))
 		return !failed && prepare_named(out, op->statement, PENDING_FORWARD,
 						statement_name_hash(name), NULL);

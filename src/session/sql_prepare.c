@@ -37,8 +37,8 @@ bool sql_names_has_room(const struct client *client, const struct statement *sta
 {
 	const struct session_limits *limits = &client->env->limits;
 
-	return client->statements.count < limits->client_statements_max &&
-	       client->statements.text_bytes + statement->body_length <=
+	return statement_map_count(&client->statements) < limits->client_statements_max &&
+	       statement_map_text_bytes(&client->statements) + statement->body_length <=
 		       limits->client_statement_bytes;
 }
 
@@ -467,6 +467,7 @@ static void note_done(struct client *client, const struct sql_use *use)
 		if (!statement_map_find(&client->statements, use->name) &&
 		    !statement_map_add(&client->statements, use->name, use->target))
 			log_warnx(&ctx, "out of memory: a prepared statement is lost");
+		use->target->n_parses++;
 		if (!server_add_statement(server, use->target->id, use->target->body_length,
 					  context_of(client)))
 			server->is_close_needed = true;
@@ -518,13 +519,13 @@ void sql_names_build_prepare(struct bytes *out, const struct statement *statemen
 	build_end(out, mark);
 }
 
-static bool prepare_now(struct client *client, const struct statement *statement,
-			struct bytes *out)
+static bool prepare_now(struct client *client, struct statement *statement, struct bytes *out)
 {
 	char name[STATEMENT_NAME_MAX];
 	size_t mark;
 
 	client->identity->database->traffic.server_parse_count++;
+	statement->n_prepares++;
 	if (statement->form == STATEMENT_SQL) {
 		/* The unnamed statement will be gone with the Query in any case. */
 		client->server->unnamed_statement = 0;
@@ -552,10 +553,12 @@ static bool is_first_use(const struct sql_uses *uses, size_t index)
 static bool set_up_use(struct client *client, const struct sql_use *use, struct bytes *out)
 {
 	struct server *server = client->server;
-	const struct statement *target = use->target;
+	struct statement *target = use->target;
 	enum server_statement found =
 		server_find_statement(server, target->id, context_of(client));
 	bool is_wanted = use->place.kind != NAME_PREPARE || !use->is_new;
+
+	target->n_uses += use->place.kind == NAME_EXECUTE;
 
 	if (found == SERVER_STATEMENT_READY && is_wanted)
 		return true;

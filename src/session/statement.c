@@ -149,10 +149,18 @@ static void raise_kind(struct statement_facts *facts, enum verdict_kind kind,
 static void judge_executed(struct statement_facts *facts, const struct verdict *verdict,
 			   struct statement *const *executed, size_t n_executed)
 {
+	size_t at = 0;
+
 	facts->kind = verdict->rest_kind;
 	facts->reason = verdict->rest_reason;
-	for (size_t i = 0; i < n_executed; i++) {
-		const struct statement_facts *inner = executed[i] ? executed[i]->facts : NULL;
+	for (size_t i = 0; i < verdict->n_effects; i++) {
+		const struct statement_facts *inner = NULL;
+
+		if (verdict->effects[i].kind != EFFECT_EXECUTE)
+			continue;
+		if (at < n_executed && executed[at])
+			inner = executed[at]->facts;
+		at++;
 
 		if (inner)
 			raise_kind(facts, inner->kind, inner->reason);
@@ -504,6 +512,35 @@ void statement_unref(struct statement **statement_pointer)
 		evict(cache, cache->oldest);
 }
 
+size_t statement_bytes(const struct statement *statement)
+{
+	return statement_size(statement);
+}
+
+struct visitor {
+	void (*each)(void *context, const struct statement *statement);
+	void *context;
+};
+
+static void visit(void *context, const void *key, size_t key_length, void *value)
+{
+	const struct visitor *visitor = context;
+
+	(void)key;
+	(void)key_length;
+	visitor->each(visitor->context, value);
+}
+
+void statement_cache_each(const struct statement_cache *cache,
+			  void (*each)(void *context, const struct statement *statement),
+			  void *context)
+{
+	struct visitor visitor = { each, context };
+
+	for (int form = 0; form < STATEMENT_FORM_COUNT; form++)
+		strmap_each(cache->by_body[form], visit, &visitor);
+}
+
 size_t statement_cache_count(const struct statement_cache *cache)
 {
 	size_t count = 0;
@@ -548,79 +585,109 @@ uint64_t statement_name_hash(const char *name)
 	return XXH3_64bits_withSeed(name, strlen(name), hash_seed()) | 1;
 }
 
-static const char *name_of(const struct statement_map *map, const struct named_statement *named)
+/* 16 bytes; without a statement the slot is free. */
+struct named_statement {
+	struct statement *statement;
+	uint32_t hash;    /* of the name, the low half */
+	uint32_t name_at; /* in `names` */
+};
+
+struct statement_table {
+	uint32_t count;
+	uint32_t capacity; /* a power of two */
+	uint32_t names_used;
+	uint32_t names_lost; /* of names_used: of names that are gone */
+	uint32_t names_capacity;
+	size_t text_bytes;
+	char *names;
+	struct named_statement entries[];
+};
+
+static const char *name_of(const struct statement_table *table,
+			   const struct named_statement *named)
 {
-	return map->names + named->name_at;
+	return table->names + named->name_at;
 }
 
 /* The slot of the name, or the free one where it would go. The table has a free one. */
-static uint32_t find_slot(const struct statement_map *map, const char *name, uint64_t hash)
+static uint32_t find_slot(const struct statement_table *table, const char *name, uint64_t hash)
 {
-	uint32_t mask = map->capacity - 1;
+	uint32_t mask = table->capacity - 1;
 	uint32_t at = (uint32_t)hash & mask;
 
-	while (map->entries[at].statement && (map->entries[at].hash != (uint32_t)hash ||
-					      strcmp(name_of(map, &map->entries[at]), name) != 0))
+	while (table->entries[at].statement &&
+	       (table->entries[at].hash != (uint32_t)hash ||
+		strcmp(name_of(table, &table->entries[at]), name) != 0))
 		at = (at + 1) & mask;
 	return at;
 }
 
 struct statement *statement_map_find(const struct statement_map *map, const char *name)
 {
-	if (map->count == 0)
-		return NULL;
-	return map->entries[find_slot(map, name, statement_name_hash(name))].statement;
+	const struct statement_table *table = map->table;
+
+	return table ? table->entries[find_slot(table, name, statement_name_hash(name))].statement
+		     : NULL;
 }
 
+static size_t table_size(uint32_t capacity)
+{
+	return sizeof(struct statement_table) + capacity * sizeof(struct named_statement);
+}
+
+/* Makes room for one more; the entries move, the names stay where they are. */
 static bool grow_table(struct statement_map *map)
 {
-	uint32_t capacity = map->capacity ? map->capacity * 2 : MAP_CAPACITY_FIRST;
-	struct named_statement *entries;
+	struct statement_table *table = map->table;
+	uint32_t capacity = table ? table->capacity * 2 : MAP_CAPACITY_FIRST;
+	struct statement_table *grown;
 
-	if (map->count + 1 <= map->capacity / 4 * 3)
+	if (table && table->count + 1 <= table->capacity / 4 * 3)
 		return true;
-	entries = calloc(capacity, sizeof(*entries));
-	if (!entries)
+	grown = calloc(1, table_size(capacity));
+	if (!grown)
 		return false;
-	for (uint32_t i = 0; i < map->capacity; i++) {
-		uint32_t at = map->entries[i].hash & (capacity - 1);
+	if (table)
+		memcpy(grown, table, sizeof(*table));
+	grown->capacity = capacity;
+	for (uint32_t i = 0; table && i < table->capacity; i++) {
+		uint32_t at = table->entries[i].hash & (capacity - 1);
 
-		if (!map->entries[i].statement)
+		if (!table->entries[i].statement)
 			continue;
-		while (entries[at].statement)
+		while (grown->entries[at].statement)
 			at = (at + 1) & (capacity - 1);
-		entries[at] = map->entries[i];
+		grown->entries[at] = table->entries[i];
 	}
-	free(map->entries);
-	map->entries = entries;
-	map->capacity = capacity;
+	free(table);
+	map->table = grown;
 	return true;
 }
 
 /* Writes the names that are in use one behind the other, with room for `more` bytes. */
-static bool rewrite_names(struct statement_map *map, size_t more)
+static bool rewrite_names(struct statement_table *table, size_t more)
 {
-	size_t capacity = (map->names_used - map->names_lost + more) * 3 / 2;
+	size_t capacity = (table->names_used - table->names_lost + more) * 3 / 2;
 	char *names = capacity < UINT32_MAX ? malloc(capacity) : NULL;
 	uint32_t at = 0;
 
 	if (!names)
 		return false;
-	for (uint32_t i = 0; i < map->capacity; i++) {
+	for (uint32_t i = 0; i < table->capacity; i++) {
 		size_t size;
 
-		if (!map->entries[i].statement)
+		if (!table->entries[i].statement)
 			continue;
-		size = strlen(name_of(map, &map->entries[i])) + 1;
-		memcpy(names + at, name_of(map, &map->entries[i]), size);
-		map->entries[i].name_at = at;
+		size = strlen(name_of(table, &table->entries[i])) + 1;
+		memcpy(names + at, name_of(table, &table->entries[i]), size);
+		table->entries[i].name_at = at;
 		at += (uint32_t)size;
 	}
-	free(map->names);
-	map->names = names;
-	map->names_used = at;
-	map->names_lost = 0;
-	map->names_capacity = (uint32_t)capacity;
+	free(table->names);
+	table->names = names;
+	table->names_used = at;
+	table->names_lost = 0;
+	table->names_capacity = (uint32_t)capacity;
 	return true;
 }
 
@@ -629,47 +696,54 @@ bool statement_map_add(struct statement_map *map, const char *name, struct state
 	uint64_t hash = statement_name_hash(name);
 	size_t size = strlen(name) + 1;
 	struct named_statement *entry;
+	struct statement_table *table;
 
-	if (!grow_table(map) ||
-	    (map->names_used + size > map->names_capacity && !rewrite_names(map, size)))
+	if (!grow_table(map))
 		return false;
-	entry = &map->entries[find_slot(map, name, hash)];
+	table = map->table;
+	if (table->names_used + size > table->names_capacity && !rewrite_names(table, size)) {
+		if (table->count == 0)
+			statement_map_clear(map);
+		return false;
+	}
+	entry = &table->entries[find_slot(table, name, hash)];
 	ASSERT(!entry->statement);
 	entry->hash = (uint32_t)hash;
-	entry->name_at = map->names_used;
+	entry->name_at = table->names_used;
 	entry->statement = statement_ref(statement);
-	memcpy(map->names + map->names_used, name, size);
-	map->names_used += (uint32_t)size;
-	map->text_bytes += statement->body_length;
-	map->count++;
+	memcpy(table->names + table->names_used, name, size);
+	table->names_used += (uint32_t)size;
+	table->text_bytes += statement->body_length;
+	table->count++;
 	return true;
 }
 
 /* What probed past the slot that gets free moves up, so that it is found there. */
-static void close_gap(struct statement_map *map, uint32_t gap)
+static void close_gap(struct statement_table *table, uint32_t gap)
 {
-	uint32_t mask = map->capacity - 1;
+	uint32_t mask = table->capacity - 1;
 
-	for (uint32_t at = (gap + 1) & mask; map->entries[at].statement; at = (at + 1) & mask) {
-		uint32_t home = map->entries[at].hash & mask;
+	for (uint32_t at = (gap + 1) & mask; table->entries[at].statement; at = (at + 1) & mask) {
+		uint32_t home = table->entries[at].hash & mask;
 
 		if (((at - home) & mask) < ((at - gap) & mask))
 			continue;
-		map->entries[gap] = map->entries[at];
+		table->entries[gap] = table->entries[at];
 		gap = at;
 	}
-	memset(&map->entries[gap], 0, sizeof(map->entries[gap]));
+	memset(&table->entries[gap], 0, sizeof(table->entries[gap]));
 }
 
 static void remove_slot(struct statement_map *map, uint32_t at)
 {
-	struct named_statement *entry = &map->entries[at];
+	struct statement_table *table = map->table;
+	struct named_statement *entry = &table->entries[at];
 
-	map->names_lost += (uint32_t)strlen(name_of(map, entry)) + 1;
-	map->text_bytes -= entry->statement->body_length;
+	table->names_lost += (uint32_t)strlen(name_of(table, entry)) + 1;
+	table->text_bytes -= entry->statement->body_length;
 	statement_unref(&entry->statement);
-	close_gap(map, at);
-	if (--map->count == 0)
+	close_gap(table, at);
+	if (--table->count == 0)
 		statement_map_clear(map);
 }
 
@@ -677,25 +751,25 @@ void statement_map_remove(struct statement_map *map, const char *name)
 {
 	uint32_t at;
 
-	if (map->count == 0)
+	if (!map->table)
 		return;
-	at = find_slot(map, name, statement_name_hash(name));
-	if (map->entries[at].statement)
+	at = find_slot(map->table, name, statement_name_hash(name));
+	if (map->table->entries[at].statement)
 		remove_slot(map, at);
 }
 
 void statement_map_remove_hash(struct statement_map *map, uint64_t hash,
 			       const struct statement *only)
 {
-	uint32_t at = (uint32_t)hash & (map->capacity - 1);
+	const struct statement_table *table = map->table;
+	uint32_t mask = table ? table->capacity - 1 : 0;
 
-	if (map->count == 0)
-		return;
-	for (; map->entries[at].statement; at = (at + 1) & (map->capacity - 1)) {
-		const struct named_statement *entry = &map->entries[at];
+	for (uint32_t at = (uint32_t)hash & mask; table && table->entries[at].statement;
+	     at = (at + 1) & mask) {
+		const struct named_statement *entry = &table->entries[at];
 
 		if (entry->hash == (uint32_t)hash && entry->statement == only &&
-		    statement_name_hash(name_of(map, entry)) == hash) {
+		    statement_name_hash(name_of(table, entry)) == hash) {
 			remove_slot(map, at);
 			return;
 		}
@@ -705,28 +779,43 @@ void statement_map_remove_hash(struct statement_map *map, uint64_t hash,
 bool statement_map_next(const struct statement_map *map, uint32_t *cursor, const char **name_out,
 			struct statement **statement_out)
 {
-	while (*cursor < map->capacity) {
-		const struct named_statement *entry = &map->entries[(*cursor)++];
+	const struct statement_table *table = map->table;
+
+	while (table && *cursor < table->capacity) {
+		const struct named_statement *entry = &table->entries[(*cursor)++];
 
 		if (!entry->statement)
 			continue;
-		*name_out = name_of(map, entry);
+		*name_out = name_of(table, entry);
 		*statement_out = entry->statement;
 		return true;
 	}
 	return false;
 }
 
+size_t statement_map_count(const struct statement_map *map)
+{
+	return map->table ? map->table->count : 0;
+}
+
+size_t statement_map_text_bytes(const struct statement_map *map)
+{
+	return map->table ? map->table->text_bytes : 0;
+}
+
 size_t statement_map_bytes(const struct statement_map *map)
 {
-	return map->capacity * sizeof(*map->entries) + map->names_capacity;
+	return map->table ? table_size(map->table->capacity) + map->table->names_capacity : 0;
 }
 
 void statement_map_clear(struct statement_map *map)
 {
-	for (uint32_t i = 0; i < map->capacity; i++)
-		statement_unref(&map->entries[i].statement);
-	free(map->entries);
-	free(map->names);
-	memset(map, 0, sizeof(*map));
+	struct statement_table *table = map->table;
+
+	map->table = NULL;
+	for (uint32_t i = 0; table && i < table->capacity; i++)
+		statement_unref(&table->entries[i].statement);
+	if (table)
+		free(table->names);
+	free(table);
 }

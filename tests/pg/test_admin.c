@@ -84,6 +84,8 @@ static const struct {
 	{ "SHOW CHAIN", "" },
 	{ "SHOW PINS", "" },
 	{ "SHOW PIN_REASONS", "reason,begun,ended,sessions" },
+	{ "SHOW PREPARED",
+	  "name,form,worker,references,bytes,servers,parses,prepares,uses,expired,text" },
 };
 
 /* The columns begin with these; ours may follow. */

@@ -445,13 +445,14 @@ END_TEST
 START_TEST(shows_all)
 {
 	static const char *const names[] = {
-		"CONFIG",         "DATABASES", "POOLS",      "CLIENTS", "SERVERS",
-		"SOCKETS",        "USERS",     "LISTS",      "STATS",   "TOTALS",
-		"STATE",          "MEM",       "NODES",      "ROUTES",  "CHAIN",
-		"HBA",
-		"PINS",           "CANCELS",   "PEERS",      "FDS",     "DNS_HOSTS",
-		"STATS_AVERAGES", "DNS_ZONES", "PEER_POOLS", "VERSION", "STATS_TOTALS",
-		"ACTIVE_SOCKETS", "PIN_REASONS",
+		"CONFIG",    "DATABASES",      "POOLS",          "CLIENTS",
+		"SERVERS",   "SOCKETS",        "USERS",          "LISTS",
+		"STATS",     "TOTALS",         "STATE",          "MEM",
+		"NODES",     "ROUTES",         "CHAIN",          "HBA",
+		"PINS",      "CANCELS",        "PEERS",          "FDS",
+		"DNS_HOSTS", "STATS_AVERAGES", "DNS_ZONES",      "PEER_POOLS",
+		"VERSION",   "STATS_TOTALS",   "ACTIVE_SOCKETS", "PIN_REASONS",
+		"PREPARED",
 	};
 	char sql[64];
 

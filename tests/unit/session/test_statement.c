@@ -31,8 +31,8 @@ static void tear_down(void)
 
 static struct statement *get(const char *text)
 {
-	struct statement *statement =
-		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)text, strlen(text) + 1, &judgement);
+	struct statement *statement = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)text,
+						    strlen(text) + 1, &judgement);
 
 	ck_assert_ptr_nonnull(statement);
 	return statement;
@@ -71,11 +71,13 @@ END_TEST
 /* The types of the parameters belong to the body: another statement. */
 START_TEST(the_whole_body_counts)
 {
-	struct statement *a =
-		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT $1\0\0\0", 12, &judgement);
+	struct statement *a = statement_get(cache, STATEMENT_PARSE,
+					    (const uint8_t *)"SELECT $1\0\0\0", 12, &judgement);
 	struct statement *b =
-		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27", 16, &judgement);
-	struct statement *nothing = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"", 0, &judgement);
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT $1\0\0\1\0\0\0\27",
+			      16, &judgement);
+	struct statement *nothing =
+		statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"", 0, &judgement);
 
 	ck_assert_ptr_ne(a, b);
 	ck_assert_uint_eq(b->body_length, 16);
@@ -156,7 +158,8 @@ START_TEST(held_ones_stay_whatever_there_is)
 	/* larger than all there is room for: gone with its last holder */
 	{
 		static const uint8_t body[5000];
-		struct statement *huge = statement_get(cache, STATEMENT_PARSE, body, sizeof(body), &judgement);
+		struct statement *huge =
+			statement_get(cache, STATEMENT_PARSE, body, sizeof(body), &judgement);
 
 		statement_unref(&huge);
 		ck_assert_uint_eq(statement_cache_count(cache), 0);
@@ -236,6 +239,129 @@ START_TEST(names_on_servers)
 }
 END_TEST
 
+/* --- what one statement does with another --- */
+
+/* EXECUTE is what its arguments and what it executes are. */
+START_TEST(facts_of_what_is_executed)
+{
+	struct effect inner[] = { { .kind = EFFECT_SET, .name = "a", .value = "SET a TO b" },
+				  { .kind = EFFECT_PIN, .pin = PIN_ADVISORY_LOCK } };
+	struct effect outer[] = { { .kind = EFFECT_EXECUTE, .name = "x", .statement = 1 },
+				  { .kind = EFFECT_EXECUTE, .name = "y", .statement = 2 },
+				  { .kind = EFFECT_DEALLOCATE, .name = "x", .statement = 3 } };
+	struct statement *executed[2] = { NULL, NULL };
+	struct statement_facts *facts;
+
+	verdict.kind = VERDICT_WRITE;
+	verdict.reason = VERDICT_REASON_LOCK;
+	verdict.effects = inner;
+	verdict.n_effects = 2;
+	judgement.hints.set = 1u << HINT_READ_HINT;
+	judgement.hints.read_hint = READ_HINT_PRIMARY;
+	executed[0] = get("SELECT pg_advisory_lock(1)");
+	judgement.hints.set = 0;
+	verdict = (struct verdict){ .kind = VERDICT_READ };
+	executed[1] = get("SELECT 2");
+	verdict = (struct verdict){ .kind = VERDICT_SESSION,
+				    .reason = VERDICT_REASON_SESSION,
+				    .rest_kind = VERDICT_READ,
+				    .rest_reason = VERDICT_REASON_READ,
+				    .n_statements = 4,
+				    .effects = outer,
+				    .n_effects = 3 };
+	facts = statement_facts_create(&judgement, executed, 2);
+	ck_assert_int_eq(facts->kind, VERDICT_WRITE);
+	ck_assert_int_eq(facts->reason, VERDICT_REASON_LOCK);
+	ck_assert_int_eq(facts->rest_kind, VERDICT_READ);
+	ck_assert_uint_eq(facts->pins, 1u << PIN_ADVISORY_LOCK);
+	ck_assert_int_eq(facts->hints->read_hint, READ_HINT_PRIMARY);
+	ck_assert(facts->uses_names);
+	/* Its effects stand behind it, and are those of its place in the text. */
+	ck_assert_uint_eq(facts->n_effects, 5);
+	ck_assert_int_eq(facts->effects[1].kind, EFFECT_SET);
+	ck_assert_str_eq(facts->effects[1].value, "SET a TO b");
+	ck_assert_uint_eq(facts->effects[1].statement, 1);
+	ck_assert_int_eq(facts->effects[3].kind, EFFECT_EXECUTE);
+	ck_assert_uint_eq(facts->effects[4].statement, 3);
+	statement_facts_destroy(&facts);
+	/* What is not known may be anything. */
+	facts = statement_facts_create(&judgement, executed, 1);
+	ck_assert_int_eq(facts->kind, VERDICT_SESSION);
+	statement_facts_destroy(&facts);
+	statement_unref(&executed[0]);
+	statement_unref(&executed[1]);
+}
+END_TEST
+
+static struct statement *get_rewritten(struct statement *target, uint64_t origin)
+{
+	const struct statement_rename rename = { .origin = origin, .at = 8, .original = 1 };
+
+	return statement_get_rewritten(cache, (const uint8_t *)"EXECUTE p", 10, &judgement,
+				       target, NAME_EXECUTE, &rename);
+}
+
+/* A text that was rewritten is nobody's who writes the same. */
+START_TEST(rewritten_ones_are_apart)
+{
+	struct statement *target = get("SELECT 1");
+	struct statement *rewritten = get_rewritten(target, 5);
+	struct statement *same = get("EXECUTE p");
+	struct statement *found;
+
+	ck_assert_ptr_ne(rewritten, same);
+	ck_assert_ptr_null(same->target);
+	ck_assert_ptr_eq(rewritten->target, target);
+	ck_assert_uint_eq(rewritten->body_length, 10);
+	ck_assert_uint_eq(target->references, 2);
+	found = statement_find_rewritten(cache, (const uint8_t *)"EXECUTE p", 10, 5);
+	ck_assert_ptr_eq(found, rewritten);
+	statement_unref(&found);
+	ck_assert_ptr_null(statement_find_rewritten(cache, (const uint8_t *)"EXECUTE p", 10, 6));
+	statement_unref(&same);
+	statement_unref(&target);
+	/* The target lives as long as what needs it. */
+	ck_assert(has("SELECT 1"));
+	statement_unref(&rewritten);
+}
+END_TEST
+
+START_TEST(unshared_ones_go_with_their_last_reference)
+{
+	struct statement *one = statement_create_unshared(
+		cache, STATEMENT_SQL, (const uint8_t *)" AS SELECT 1", 12, &judgement);
+	struct statement *two = statement_create_unshared(
+		cache, STATEMENT_SQL, (const uint8_t *)" AS SELECT 1", 12, &judgement);
+
+	ck_assert_uint_ne(one->id, two->id);
+	ck_assert_uint_eq(statement_cache_count(cache), 0);
+	statement_unref(&one);
+	statement_unref(&two);
+	ck_assert_ptr_null(
+		statement_find(cache, STATEMENT_SQL, (const uint8_t *)" AS SELECT 1", 12));
+}
+END_TEST
+
+START_TEST(rewriting_may_fail)
+{
+	struct statement *target = get("SELECT 1");
+	bool failed = true;
+
+	for (unsigned long nth = 1; failed; nth++) {
+		struct statement *rewritten;
+
+		unit_fail_alloc(nth);
+		rewritten = get_rewritten(target, nth);
+		failed = unit_alloc_failed();
+		unit_fail_alloc(0);
+		ck_assert_int_eq(rewritten != NULL, !failed);
+		ck_assert_uint_eq(target->references, failed ? 1 : 2);
+		statement_unref(&rewritten);
+	}
+	statement_unref(&target);
+}
+END_TEST
+
 /* --- maps --- */
 
 START_TEST(a_map_of_names)
@@ -252,7 +378,7 @@ START_TEST(a_map_of_names)
 		snprintf(name, sizeof(name), "s%d", i);
 		ck_assert(statement_map_add(&map, name, i % 2 ? one : two));
 	}
-	ck_assert_uint_eq(map.count, 20);
+	ck_assert_uint_eq(statement_map_count(&map), 20);
 	ck_assert_uint_eq(one->references, 11);
 	ck_assert_ptr_eq(statement_map_find(&map, "s7"), one);
 	ck_assert_ptr_eq(statement_map_find(&map, "s8"), two);
@@ -262,7 +388,7 @@ START_TEST(a_map_of_names)
 	ck_assert_ptr_eq(statement_map_find(&map, "s19"), one);
 	ck_assert_uint_eq(one->references, 10);
 	statement_map_clear(&map);
-	ck_assert_uint_eq(map.count, 0);
+	ck_assert_uint_eq(statement_map_count(&map), 0);
 	ck_assert_uint_eq(one->references, 1);
 	statement_unref(&one);
 	statement_unref(&two);
@@ -287,7 +413,7 @@ START_TEST(a_map_of_ten_thousand_names)
 	}
 	bytes = statement_map_bytes(&map);
 	ck_assert_uint_lt(bytes, 10000 * 60);
-	ck_assert_uint_eq(map.text_bytes, 10000 * one->body_length);
+	ck_assert_uint_eq(statement_map_text_bytes(&map), 10000 * one->body_length);
 	for (int i = 0; i < 10000; i += 3) {
 		snprintf(text, sizeof(text), "statement_%d", i);
 		statement_map_remove(&map, text);
@@ -307,7 +433,7 @@ START_TEST(a_map_of_ten_thousand_names)
 		ck_assert_ptr_eq(statement_map_find(&map, name), statement);
 		seen++;
 	}
-	ck_assert_uint_eq(seen, map.count);
+	ck_assert_uint_eq(seen, statement_map_count(&map));
 	ck_assert_uint_eq(seen, 6666 + 1000);
 	ck_assert_uint_eq(one->references, seen + 1);
 	statement_map_clear(&map);
@@ -373,12 +499,13 @@ START_TEST(a_failed_allocation_changes_nothing)
 		bool added;
 
 		unit_fail_alloc(nth);
-		statement = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT 7", 9, &judgement);
+		statement = statement_get(cache, STATEMENT_PARSE, (const uint8_t *)"SELECT 7", 9,
+					  &judgement);
 		added = statement && statement_map_add(&map, "a", statement);
 		failed = unit_alloc_failed();
 		unit_fail_alloc(0);
 		ck_assert_int_eq(added, !failed);
-		ck_assert_uint_eq(map.count, added ? 1 : 0);
+		ck_assert_uint_eq(statement_map_count(&map), added ? 1 : 0);
 		statement_map_clear(&map);
 		statement_unref(&statement);
 		/* so that the next round makes it anew */
@@ -407,6 +534,10 @@ static Suite *statement_suite(void)
 	tcase_add_test(tc, facts_are_copied);
 	tcase_add_test(tc, a_pin_that_ends_with_the_transaction_is_none);
 	tcase_add_test(tc, names_on_servers);
+	tcase_add_test(tc, facts_of_what_is_executed);
+	tcase_add_test(tc, rewritten_ones_are_apart);
+	tcase_add_test(tc, unshared_ones_go_with_their_last_reference);
+	tcase_add_test(tc, rewriting_may_fail);
 	tcase_add_test(tc, a_map_of_names);
 	tcase_add_test(tc, a_map_of_ten_thousand_names);
 	tcase_add_test(tc, ten_names_are_cheap);
