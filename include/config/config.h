@@ -160,6 +160,7 @@ struct config {
 	size_t max_prepared_bytes;
 	int max_client_statements;
 	size_t max_client_statement_bytes;
+	size_t max_statement_bytes;
 	bool strict_hints;
 
 	usec auth_query_timeout;

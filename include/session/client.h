@@ -84,11 +84,11 @@ struct client {
 	bool is_tail_dropped; /* ... or to be dropped */
 	bool is_server_tail_dropped;
 	bool is_unnamed_foreign; /* "" was too large to keep: only the server held has it */
-	bool is_batch_open;    /* extended messages were sent, and no Sync after them */
-	bool is_batch_failed;  /* ... and an error came: the server ignores all until a Sync */
-	bool is_copying_in;    /* the server takes CopyData */
-	bool is_copy_awaited;  /* see relay_await_copy() */
-	bool is_begin_refused; /* a deferred BEGIN failed: to the client its transaction has */
+	bool is_batch_open;      /* extended messages were sent, and no Sync after them */
+	bool is_batch_failed;    /* ... and an error came: the server ignores all until a Sync */
+	bool is_copying_in;      /* the server takes CopyData */
+	bool is_copy_awaited;    /* see relay_await_copy() */
+	bool is_begin_refused;   /* a deferred BEGIN failed: to the client its transaction has */
 	bool wants_reports; /* ... and the client was told so: what sets them again is reported to
 			       it */
 	bool is_server_odd; /* what was run on it may have left state that is not tracked */
@@ -98,7 +98,7 @@ struct client {
 	/* What portals are of, until the transaction ends: the unnamed one, and the others by
 	 * name. */
 	struct statement *unnamed_portal;
-	struct statement_map *portals; /* NULL: none */
+	struct statement_map portals;
 
 	/* A replication connection: pinned for good to a server of its own, whose commands are
 	 * not SQL. */
@@ -254,9 +254,12 @@ struct collect_extent {
 	char error[80];
 };
 
-/* Looks at the start of the client's input. `limit`: client_buffer. */
+/*
+ * Looks at the start of the client's input. `limit`: client_buffer; `parse_limit`: a Parse of up
+ * to this size is waited for, all of it, though it be larger.
+ */
 enum collect_result collect_request(const uint8_t *data, size_t length, size_t limit,
-				    struct collect_extent *extent_out);
+				    size_t parse_limit, struct collect_extent *extent_out);
 
 /* --- what texts say (src/session/stage_classify.c) --- */
 

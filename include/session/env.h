@@ -41,6 +41,7 @@ struct session_limits {
 	bool server_fast_close;
 	size_t client_statements_max;  /* prepared ones that a client may have */
 	size_t client_statement_bytes; /* of their texts */
+	size_t statement_bytes_max;    /* a Parse message that is kept */
 	bool strict_hints;
 	bool log_connections;
 	bool log_disconnections;

@@ -357,7 +357,8 @@ static bool take_request(struct client *client)
 	struct collect_extent extent;
 
 	switch (collect_request(client->input, client->input_left,
-				client->env->limits.client_buffer, &extent)) {
+				client->env->limits.client_buffer,
+				client->env->limits.statement_bytes_max, &extent)) {
 	case COLLECT_MORE: return false;
 	case COLLECT_REQUEST:
 		begin_request(client, &extent);
@@ -418,11 +419,7 @@ void client_resume(struct client *client)
 void client_forget_portals(struct client *client)
 {
 	statement_unref(&client->unnamed_portal);
-	if (!client->portals)
-		return;
-	statement_map_clear(client->portals);
-	free(client->portals);
-	client->portals = NULL;
+	statement_map_clear(&client->portals);
 }
 
 /* Does one thing with what is there; false when nothing more can be done with it now. */

@@ -64,19 +64,22 @@ static bool is_malformed(const struct frame *frame)
 
 /* A message that is not all there. */
 static enum collect_result incomplete(const struct frame *frame, size_t at, size_t length,
-				      size_t limit, struct collect_extent *extent)
+				      size_t limit, size_t parse_limit,
+				      struct collect_extent *extent)
 {
 	if (at + frame_size(frame) <= limit)
 		return COLLECT_MORE;
 	if (at > 0) /* what came before it goes ahead */
 		return found(extent, at, 0, REQUEST_PARTIAL);
+	if (frame->type == MSG_F_PARSE && frame_size(frame) <= parse_limit)
+		return COLLECT_MORE;
 	if (length < limit)
 		return COLLECT_MORE;
 	return found(extent, length, frame_size(frame) - length, end_of(frame->type));
 }
 
 enum collect_result collect_request(const uint8_t *data, size_t length, size_t limit,
-				    struct collect_extent *extent)
+				    size_t parse_limit, struct collect_extent *extent)
 {
 	size_t at = 0;
 
@@ -97,7 +100,7 @@ enum collect_result collect_request(const uint8_t *data, size_t length, size_t l
 							     : stray(extent, &frame);
 		}
 		if (!frame_is_whole(&frame))
-			return incomplete(&frame, at, length, limit, extent);
+			return incomplete(&frame, at, length, limit, parse_limit, extent);
 		at += frame_size(&frame);
 		if (end_of(frame.type) != REQUEST_PARTIAL)
 			return found(extent, at, 0, end_of(frame.type));

@@ -114,16 +114,20 @@ static bool refuse_name(struct op *op, const char *sqlstate, const char *name, c
 	return refuse(op, sqlstate, message);
 }
 
-static bool refuse_too_many(struct op *op)
+static bool refuse_limit(struct op *op, const char *message, const char *reason, const char *hint)
 {
 	struct bytes *out = answer(op, OP_REFUSE);
 
 	if (out)
-		build_error(out, "ERROR", "54000",
-			    "pointsman: the client has too many prepared statements",
+		build_error(out, "ERROR", "54000", message, reason, hint);
+	return out && !out->failed;
+}
+
+static bool refuse_too_many(struct op *op)
+{
+	return refuse_limit(op, "pointsman: the client has too many prepared statements",
 			    "reason: client_statements",
 			    "See max_client_statements and max_client_statement_bytes.");
-	return out && !out->failed;
 }
 
 /* A statement that PREPAREs one or takes one away, answered by us. */
@@ -281,17 +285,22 @@ static struct statement *statement_of(struct request *request, const uint8_t *bo
 	return statement_get(env->statements, STATEMENT_PARSE, body, length, &judgement);
 }
 
-/* More text than is kept for a client: it can be run now, but not prepared anywhere else. */
+/*
+ * More text than is kept for a client, however it arrives (R-25): without a name it can be run
+ * now, but not prepared anywhere else.
+ */
 static bool classify_huge_parse(struct request *request, struct op *op, const char *name)
 {
 	struct client *client = request->client;
 
-	if (name[0])
-		return refuse(op, "54000",
-			      "pointsman: the text of a named statement exceeds client_buffer");
-	statement_unref(&client->unnamed);
+	if (name[0] && sql_names_are_replaced(client))
+		return refuse_limit(op, "pointsman: the text of a named statement is too long",
+				    "reason: statement_bytes", "See max_statement_bytes.");
 	note_verdict(request, VERDICT_UNKNOWN, VERDICT_REASON_TOO_LARGE, false, false);
 	note_pin(request, PIN_UNKNOWN_STATE);
+	if (name[0])
+		return true;
+	statement_unref(&client->unnamed);
 	client->is_unnamed_foreign = true;
 	return true;
 }
@@ -330,7 +339,7 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 
 	if (c->failed)
 		return refuse(op, "08P01", "pointsman: malformed Parse message");
-	if (op->present < op->size)
+	if (op->present < op->size || op->size > client->env->limits.statement_bytes_max)
 		return classify_huge_parse(request, op, name);
 	if (name[0] && statement_map_find(&client->statements, name))
 		return is_replaced ? refuse_name(op, "42P05", name, "already exists") : true;
@@ -348,6 +357,7 @@ static bool classify_parse(struct request *request, struct op *op, struct cursor
 	}
 	if (!op->statement || !remember_name(client, name, op->statement))
 		return false;
+	op->statement->n_parses++;
 	if (own_statement_is(client, op->statement->facts))
 		return answer_empty(op, MSG_B_PARSE_COMPLETE);
 	if (!note_parsed(request, op->statement))
@@ -405,6 +415,7 @@ static bool attach_statement(struct request *request, struct op *op, const char 
 		op->action = OP_REWRITE;
 	if (!attach_rewritten(request, op, statement))
 		return false;
+	statement->n_uses++;
 	if (!own_statement_is(client, statement->facts))
 		note_facts(request, op->statement->facts);
 	return true;
@@ -421,13 +432,8 @@ static bool remember_portal(struct client *client, const char *portal,
 		statement_unref(&before);
 		return true;
 	}
-	if (client->portals)
-		statement_map_remove(client->portals, portal);
-	if (!statement)
-		return true;
-	if (!client->portals)
-		client->portals = calloc(1, sizeof(*client->portals));
-	return client->portals && statement_map_add(client->portals, portal, statement);
+	statement_map_remove(&client->portals, portal);
+	return !statement || statement_map_add(&client->portals, portal, statement);
 }
 
 static bool classify_bind(struct request *request, struct op *op, struct cursor *c,
@@ -453,9 +459,7 @@ static bool classify_bind(struct request *request, struct op *op, struct cursor 
 
 static struct statement *portal_statement(const struct client *client, const char *portal)
 {
-	if (!portal[0])
-		return client->unnamed_portal;
-	return client->portals ? statement_map_find(client->portals, portal) : NULL;
+	return portal[0] ? statement_map_find(&client->portals, portal) : client->unnamed_portal;
 }
 
 static bool describe_own(struct op *op, const struct statement_facts *facts, bool is_statement)
@@ -517,6 +521,7 @@ static bool give_name(struct request *request, struct op *op, const char *name)
 	if (!sql_names_has_room(client, target))
 		return refuse_too_many(op);
 	op->name_hash = statement_name_hash(name);
+	target->n_parses++;
 	return statement_map_add(&client->statements, name, target);
 }
 

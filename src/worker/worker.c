@@ -177,6 +177,7 @@ static void configure_limits(struct worker *worker)
 		.client_buffer = config->client_buffer,
 		.client_statements_max = (size_t)config->max_client_statements,
 		.client_statement_bytes = config->max_client_statement_bytes,
+		.statement_bytes_max = config->max_statement_bytes,
 		.strict_hints = config->strict_hints,
 		.log_connections = config->log.connections,
 		.log_disconnections = config->log.disconnections,

@@ -299,6 +299,262 @@ START_TEST(sql_prepare_where_one_statement_is_kept)
 }
 END_TEST
 
+/* --- DDL (R-35) --- */
+
+static void prepare(PGconn *conn, const char *name, const char *sql)
+{
+	PGresult *result = PQprepare(conn, name, sql, 0, NULL);
+
+	ck_assert_msg(PQresultStatus(result) == PGRES_COMMAND_OK, "%s", PQerrorMessage(conn));
+	PQclear(result);
+}
+
+/* The number of columns that a prepared statement returns; -1: it fails with 0A000. */
+static int columns_of(PGconn *conn, const char *name)
+{
+	PGresult *result = PQexecPrepared(conn, name, 0, NULL, NULL, NULL, 0);
+	int columns = PQnfields(result);
+
+	if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+		ck_assert_str_eq(result_state(result), "0A000");
+		columns = -1;
+	}
+	PQclear(result);
+	return columns;
+}
+
+/* On every server, named, unnamed and by SQL; the DDL comes from elsewhere. */
+START_TEST(ddl_heals_outside_a_transaction)
+{
+	PGconn *conns[6];
+	int columns = 2;
+
+	for (int i = 0; i < 6; i++) {
+		conns[i] = db_open(narrow);
+		prepare(conns[i], "s", PRIMARY "SELECT * FROM prepared");
+		db_exec(conns[i], "PREPARE q AS " PRIMARY "SELECT * FROM prepared");
+	}
+	for (int round = 0; round < 10; round++) {
+		char sql[100];
+		PGresult *result;
+
+		for (int i = 0; i < 6; i++) {
+			ck_assert_int_eq(columns_of(conns[i], "s"), columns);
+			/* A name that SQL gave, by protocol. */
+			ck_assert_int_eq(columns_of(conns[i], "q"), columns);
+			result = PQexec(conns[i], "EXECUTE q");
+			ck_assert_int_eq(PQnfields(result), columns);
+			PQclear(result);
+			result = PQdescribePrepared(conns[i], "s");
+			ck_assert_int_eq(PQnfields(result), columns);
+			PQclear(result);
+		}
+		snprintf(sql, sizeof(sql), "ALTER TABLE prepared ADD x%d int", round);
+		ck_assert(cluster_exec(servers, 0, "app", sql));
+		columns++;
+	}
+	for (int i = 0; i < 6; i++)
+		PQfinish(conns[i]);
+}
+END_TEST
+
+/* In one the error is PostgreSQL's, and the next use is in order. */
+START_TEST(ddl_in_a_transaction_is_told)
+{
+	PGconn *conn = db_open(narrow);
+
+	prepare(conn, "s", PRIMARY "SELECT * FROM prepared");
+	ck_assert_int_eq(columns_of(conn, "s"), 2);
+	db_exec(conn, "BEGIN");
+	ck_assert_int_eq(columns_of(conn, "s"), 2);
+	db_exec(conn, "ALTER TABLE prepared ADD x int");
+	ck_assert_int_eq(columns_of(conn, "s"), -1);
+	ck_assert_int_eq(PQtransactionStatus(conn), PQTRANS_INERROR);
+	db_exec(conn, "ROLLBACK");
+	ck_assert_int_eq(columns_of(conn, "s"), 2);
+	PQfinish(conn);
+}
+END_TEST
+
+/* A new client's Parse is that of a table as it is now, whatever a server has. */
+START_TEST(ddl_and_a_new_client)
+{
+	PGconn *old = db_open(narrow);
+	PGconn *new;
+
+	prepare(old, "s", PRIMARY "SELECT * FROM prepared");
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(columns_of(old, "s"), 2);
+	ck_assert(cluster_exec(servers, 0, "app", "ALTER TABLE prepared ADD x int"));
+	new = db_open(narrow);
+	prepare(new, "t", PRIMARY "SELECT * FROM prepared");
+	ck_assert_int_eq(columns_of(new, "t"), 3);
+	ck_assert_int_eq(columns_of(old, "s"), 3);
+	PQfinish(old);
+	PQfinish(new);
+}
+END_TEST
+
+/* --- names of both kinds --- */
+
+START_TEST(protocol_then_sql_name)
+{
+	struct twins twins = twins_open(narrow);
+	PGconn *conns[] = { twins.direct, twins.ours };
+
+	for (int i = 0; i < 2; i++)
+		prepare(conns[i], "p", "SELECT 1 AS one");
+	both(&twins, "EXECUTE p");
+	both(&twins, "PREPARE p AS SELECT 2");
+	both_extended(&twins, "EXECUTE p");
+	both(&twins, "SELECT 7; EXECUTE p");
+	both(&twins, "EXECUTE p(1)");
+	both_extended(&twins, "DEALLOCATE p");
+	both(&twins, "EXECUTE p");
+	both(&twins, "PREPARE p AS SELECT 3 AS three");
+	for (int i = 0; i < 2; i++) {
+		PGresult *result = PQprepare(conns[i], "p", "SELECT 4", 0, NULL);
+
+		ck_assert_str_eq(result_state(result), "42P05");
+		ck_assert_str_eq(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+				 "prepared statement \"p\" already exists");
+		PQclear(result);
+		change_server(&twins);
+		result = PQexecPrepared(conns[i], "p", 0, NULL, NULL, NULL, 0);
+		ck_assert_str_eq(PQgetvalue(result, 0, 0), "3");
+		PQclear(result);
+		result = PQexecPrepared(conns[i], "p", 1, (const char *const[]){ "1" }, NULL,
+					NULL, 0);
+		ck_assert_str_eq(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+				 "bind message supplies 1 parameters, but prepared statement "
+				 "\"p\" requires 0");
+		PQclear(result);
+	}
+	twins_close(&twins);
+}
+END_TEST
+
+/* EXECUTE of a read is a read. */
+START_TEST(execute_goes_where_its_statement_may)
+{
+	PGconn *conn = db_open(narrow);
+	int count[3] = { 0 };
+
+	db_exec(conn, "PREPARE r (int) AS SELECT " NODE);
+	db_exec(conn, "PREPARE w AS UPDATE prepared SET v = v WHERE id = 1 "
+		      "RETURNING " NODE);
+	for (int i = 0; i < 30; i++) {
+		count[node_index(db_text(conn, "EXECUTE r(1)"))]++;
+		count[node_index(db_text_extended(conn, "EXECUTE r(1)"))]++;
+		ck_assert_str_eq(db_text(conn, "EXECUTE r(txid_current()::text::bigint::int)"),
+				 "primary");
+		ck_assert_str_eq(db_text(conn, "EXECUTE w"), "primary");
+	}
+	ck_assert_int_eq(count[0], 0);
+	ck_assert_int_gt(count[1], 0);
+	ck_assert_int_gt(count[2], 0);
+	PQfinish(conn);
+}
+END_TEST
+
+/* --- many --- */
+
+#define MANY_CLIENTS 1000
+#define MANY_TEXTS   10000
+#define MANY_NAMES   100 /* of each client */
+
+static void parse_many(struct raw *raw, int client)
+{
+	char types[MANY_NAMES + 8];
+
+	for (int i = 0; i < MANY_NAMES; i++) {
+		char name[32], sql[120];
+
+		snprintf(name, sizeof(name), "statement_%d", i);
+		snprintf(sql, sizeof(sql),
+			 PRIMARY "SELECT %d AS number, id, v FROM prepared WHERE id = 1",
+			 (client * MANY_NAMES / 10 + i) % MANY_TEXTS);
+		ck_assert(raw_parse(raw, name, sql));
+	}
+	ck_assert(raw_sync(raw) && raw_read_until_ready(raw, types, sizeof(types)));
+	ck_assert_uint_eq(strspn(types, "1"), MANY_NAMES);
+}
+
+/* 10,000 texts, 100,000 names: each text is kept once, each name costs its slot. */
+START_TEST(ten_thousand_statements_of_a_thousand_clients)
+{
+	static struct raw *raws[MANY_CLIENTS];
+	struct test_proxy *proxy =
+		proxy_must_start(&(struct proxy_options){ .workers = 1, .pool_size = 4 });
+	long before, after;
+	char types[8];
+
+	for (int i = 0; i < MANY_CLIENTS; i++) {
+		raws[i] = raw_login(proxy->port, "app", "app");
+		ck_assert_ptr_nonnull(raws[i]);
+	}
+	before = proxy_rss_kb(proxy);
+	for (int i = 0; i < MANY_CLIENTS; i++)
+		parse_many(raws[i], i);
+	after = proxy_rss_kb(proxy);
+	ck_assert_int_eq(proxy_admin_sum(proxy, "SHOW PREPARED", "worker", NULL, NULL), 0);
+	ck_assert_int_eq(proxy_admin_sum(proxy, "SHOW PREPARED", "references", NULL, NULL),
+			 MANY_CLIENTS * MANY_NAMES);
+	ck_assert_int_eq(proxy_admin_sum(proxy, "SHOW PREPARED", "parses", NULL, NULL),
+			 MANY_CLIENTS * MANY_NAMES);
+	ck_assert_int_le(proxy_admin_sum(proxy, "SHOW PREPARED", "servers", NULL, NULL), 4 * 200);
+	fprintf(stderr, "prepared: %d names for %d texts: %ld kB\n", MANY_CLIENTS * MANY_NAMES,
+		MANY_TEXTS, after - before);
+	/* Names: 100,000 * (16..32 + 14); texts: 10,000 * some 700 with what is known of them. */
+	if (!proxy_is_instrumented(proxy))
+		ck_assert_int_lt(after - before, 32 * 1024);
+	for (int i = 0; i < MANY_CLIENTS; i += 50) {
+		ck_assert(raw_bind(raws[i], "", "statement_99", NULL) &&
+			  raw_execute(raws[i], "", 0) && raw_sync(raws[i]));
+		ck_assert(raw_read_until_ready(raws[i], types, sizeof(types)));
+		ck_assert_str_eq(types, "2DCZ");
+	}
+	for (int i = 0; i < MANY_CLIENTS; i++)
+		raw_close(&raws[i]);
+	proxy_must_stop(&proxy);
+}
+END_TEST
+
+START_TEST(ten_thousand_names_of_one_client)
+{
+	struct test_proxy *proxy = proxy_must_start(&(struct proxy_options){
+		.pool_size = 2, .top = "max_client_statements = 10000;" });
+	struct raw *raw = raw_login(proxy->port, "app", "app");
+	char name[32], types[1100];
+
+	ck_assert_ptr_nonnull(raw);
+	for (int i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		ck_assert(raw_parse(raw, name, "SELECT 1"));
+		if (i % 1000 != 999)
+			continue;
+		ck_assert(raw_sync(raw) && raw_read_until_ready(raw, types, sizeof(types)));
+		ck_assert_uint_eq(strspn(types, "1"), 1000);
+	}
+	/* One more is refused; what is there can be used, and given up. */
+	ck_assert(raw_parse(raw, "n10000", "SELECT 1") && raw_sync(raw));
+	ck_assert(raw_read_until_ready(raw, types, sizeof(types)));
+	ck_assert_str_eq(types, "EZ");
+	ck_assert_str_eq(raw_error_field(raw, 'C'), "54000");
+	ck_assert_str_eq(raw_error_field(raw, 'D'), "reason: client_statements");
+	ck_assert(raw_query(raw, "PREPARE n10000 AS SELECT 1"));
+	ck_assert(raw_read_until_ready(raw, types, sizeof(types)));
+	ck_assert_str_eq(raw_error_field(raw, 'C'), "54000");
+	ck_assert(raw_bind(raw, "", "n7777", NULL) && raw_execute(raw, "", 0) &&
+		  raw_close_name(raw, 'S', "n7777") && raw_parse(raw, "n10000", "SELECT 1") &&
+		  raw_sync(raw));
+	ck_assert(raw_read_until_ready(raw, types, sizeof(types)));
+	ck_assert_str_eq(types, "2DC31Z");
+	raw_close(&raw);
+	proxy_must_stop(&proxy);
+}
+END_TEST
+
 static Suite *prepared_suite(void)
 {
 	Suite *suite = suite_create("prepared");
@@ -309,6 +565,13 @@ static Suite *prepared_suite(void)
 	tcase_add_loop_test(tcase, sql_prepare_as_on_a_server_of_its_own, 0, N_SCRIPTS);
 	tcase_add_loop_test(tcase, sql_prepare_in_the_extended_protocol, 0, N_SCRIPTS);
 	tcase_add_loop_test(tcase, sql_prepare_where_one_statement_is_kept, 0, N_SCRIPTS);
+	tcase_add_test(tcase, ddl_heals_outside_a_transaction);
+	tcase_add_test(tcase, ddl_in_a_transaction_is_told);
+	tcase_add_test(tcase, ddl_and_a_new_client);
+	tcase_add_test(tcase, protocol_then_sql_name);
+	tcase_add_test(tcase, execute_goes_where_its_statement_may);
+	tcase_add_test(tcase, ten_thousand_statements_of_a_thousand_clients);
+	tcase_add_test(tcase, ten_thousand_names_of_one_client);
 	return suite;
 }
 

@@ -9,6 +9,7 @@
 #include "wire/message.h"
 
 #define LIMIT       200
+#define PARSE_LIMIT 400
 #define ROWS(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static struct bytes input;
@@ -48,7 +49,7 @@ static enum collect_result collect(size_t length, struct collect_extent *extent)
 {
 	memset(extent, 0xaa, sizeof(*extent));
 	extent->error[0] = '\0';
-	return collect_request(bytes_begin(&input), length, LIMIT, extent);
+	return collect_request(bytes_begin(&input), length, LIMIT, PARSE_LIMIT, extent);
 }
 
 static const struct {
@@ -211,7 +212,8 @@ START_TEST(impossible_lengths)
 				      (uint8_t)length };
 		struct collect_extent extent = { .error = "" };
 
-		ck_assert_int_eq(collect_request(header, 5, LIMIT, &extent), COLLECT_BAD);
+		ck_assert_int_eq(collect_request(header, 5, LIMIT, PARSE_LIMIT, &extent),
+				 COLLECT_BAD);
 		ck_assert_str_eq(extent.error, "invalid message length");
 	}
 }
@@ -222,7 +224,7 @@ START_TEST(every_type)
 {
 	struct collect_extent extent = { .error = "" };
 	uint8_t header[5] = { (uint8_t)_i, 0, 0, 0, 4 };
-	enum collect_result result = collect_request(header, 5, LIMIT, &extent);
+	enum collect_result result = collect_request(header, 5, LIMIT, PARSE_LIMIT, &extent);
 	const char *known = _i ? strchr("QPBDECSHFdcfX", _i) : NULL;
 
 	ck_assert_int_eq(result == COLLECT_BAD, known == NULL);
@@ -235,7 +237,8 @@ START_TEST(nothing)
 {
 	struct collect_extent extent;
 
-	ck_assert_int_eq(collect_request((const uint8_t *)"", 0, LIMIT, &extent), COLLECT_MORE);
+	ck_assert_int_eq(collect_request((const uint8_t *)"", 0, LIMIT, PARSE_LIMIT, &extent),
+			 COLLECT_MORE);
 }
 END_TEST
 
