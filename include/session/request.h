@@ -149,6 +149,12 @@ const uint8_t *request_bytes(const struct request *request);
 void request_take(struct request *request);
 
 /*
+ * Its messages from the one with this index on are not carried out: what they named is not prepared,
+ * what they were to deallocate still is (R-30). Before request_take().
+ */
+void request_forget_names(struct request *request, size_t first);
+
+/*
  * Answers a request of which nothing was sent with an error of ours (its DETAIL has the reason,
  * one word), as PostgreSQL would: for a Query, error and ReadyForQuery; for extended messages the
  * error, nothing until the Sync, then ReadyForQuery. Not for use inside a transaction that a

@@ -376,6 +376,7 @@ static bool send_execute(struct outgoing *out, struct op *op)
 
 static bool queue_answer(struct outgoing *out, struct op *op)
 {
+	const char *name = (const char *)out->bytes + op->offset + FRAME_HEADER_BYTES;
 	struct pending_entry *entry =
 		pending_add(&out->client->pending, PENDING_ANSWER, PENDING_FORWARD);
 
@@ -383,10 +384,13 @@ static bool queue_answer(struct outgoing *out, struct op *op)
 		return false;
 	entry->text = op->answer;
 	op->answer = NULL;
-	if (op->type == MSG_F_CLOSE && op->statement) {
+	/* Behind an error it is skipped, and undone. */
+	if (op->type == MSG_F_PARSE && op->statement) {
 		entry->statement = statement_ref(op->statement);
-		entry->closed_name =
-			strdup((const char *)out->bytes + op->offset + FRAME_HEADER_BYTES + 1);
+		entry->name_hash = name[0] ? statement_name_hash(name) : 0;
+	} else if (op->type == MSG_F_CLOSE && op->statement) {
+		entry->statement = statement_ref(op->statement);
+		entry->closed_name = strdup(name + 1);
 		return entry->closed_name != NULL;
 	}
 	return true;

@@ -178,29 +178,33 @@ void request_take(struct request *request)
 	}
 }
 
-/* Its Parse messages are not carried out: what they named is not prepared. */
-static void forget_names(struct request *request)
+/* What the message has done to the client's names is undone. */
+static void forget_name(struct client *client, const struct op *op, const char *name)
 {
-	struct client *client = request->client;
+	if (op->name_hash)
+		statement_map_remove_hash(&client->statements, op->name_hash,
+					  op->statement->target);
+	if (op->closed_name && !statement_map_find(&client->statements, op->closed_name))
+		statement_map_add(&client->statements, op->closed_name, op->closed);
+	if (op->type != MSG_F_PARSE || !op->statement)
+		return;
+	if (name[0])
+		statement_map_remove_hash(&client->statements, statement_name_hash(name),
+					  op->statement);
+	else if (client->unnamed == op->statement)
+		statement_unref(&client->unnamed);
+}
+
+void request_forget_names(struct request *request, size_t first)
+{
 	const uint8_t *bytes = request_bytes(request);
 
-	for (size_t i = 0; i < request->n_ops; i++) {
+	/* The last one first: what a name has come to lead to goes before what it led to. */
+	for (size_t i = request->n_ops; i-- > first;) {
 		const struct op *op = &request->ops[i];
-		const char *name;
 
-		if (op->name_hash)
-			statement_map_remove_hash(&client->statements, op->name_hash,
-						  op->statement->target);
-		if (op->closed_name && !statement_map_find(&client->statements, op->closed_name))
-			statement_map_add(&client->statements, op->closed_name, op->closed);
-		if (op->type != MSG_F_PARSE || !op->statement)
-			continue;
-		name = (const char *)bytes + op->offset + FRAME_HEADER_BYTES;
-		if (name[0])
-			statement_map_remove_hash(&client->statements, statement_name_hash(name),
-						  op->statement);
-		else if (client->unnamed == op->statement)
-			statement_unref(&client->unnamed);
+		forget_name(request->client, op,
+			    (const char *)bytes + op->offset + FRAME_HEADER_BYTES);
 	}
 }
 
@@ -221,7 +225,7 @@ enum stage_result request_fail(struct request *request, const char *sqlstate, co
 	txn_note_error(&client->txn);
 	txn_fail_deferred(&client->txn);
 	if (client->conn) {
-		forget_names(request);
+		request_forget_names(request, 0);
 		snprintf(detail, sizeof(detail), "reason: %s", reason);
 		build_error(conn_out(client->conn), "ERROR", sqlstate, message, detail, NULL);
 		if (request->end == REQUEST_FLUSH || request->end == REQUEST_PARTIAL)

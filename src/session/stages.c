@@ -78,6 +78,7 @@ static enum stage_result answer_here(struct request *request)
 			txn_note_error(&client->txn);
 			txn_fail_deferred(&client->txn);
 			client->is_batch_failed = op->type != MSG_F_QUERY;
+			request_forget_names(request, i + 1);
 		}
 		if (op->type == MSG_F_QUERY)
 			answer_ready(client);
