@@ -9,6 +9,7 @@
 void lease_begin(struct client *client, struct server *server, size_t node_index)
 {
 	client->server = server;
+	client->is_server_behind = false;
 	client->node_index = node_index;
 	pool_set_user(server, &client_as_server_user, client);
 }
@@ -18,7 +19,8 @@ static void note_settings(struct client *client)
 {
 	struct server *server = client->server;
 
-	if (client->is_server_behind) { /* the prepare stage brings it up again */
+	/* The prepare stage brings it up again, before the next request that it is sent. */
+	if (client->is_server_behind) {
 		settings_unref(&server->settings);
 		return;
 	}
@@ -40,7 +42,6 @@ void lease_settle(struct client *client)
 		pool_return(&client->server, POOL_RETURN_RESET);
 		return;
 	}
-	client->is_server_behind = false;
 	if (client->identity->rules.mode == POOL_SESSION)
 		return;
 	if (pins_are_held(&client->pins)) {

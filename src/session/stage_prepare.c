@@ -132,6 +132,7 @@ static void end_setup(struct request *request)
 	server->txn_status = TXN_IDLE;
 	client->wants_reports = false;
 	if (!failed) {
+		client->is_server_behind = false;
 		settings_unref(&server->settings);
 		server->settings = settings_ref(client->txn.settings);
 	} else if (server->settings) {
