@@ -5,6 +5,7 @@
  * is not sent along with them. Servers that are held have the settings already. (Statements of
  * the extended protocol need no wait: relay_send.c.)
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,10 +44,15 @@ static enum stage_result fail_setup(struct request *request)
 			    request->failure.message);
 }
 
-static bool needs_settings(const struct client *client)
+static bool can_be_set(const struct client *client)
 {
 	return (!txn_is_open(&client->txn) || txn_is_deferred(&client->txn)) &&
-	       !client->is_batch_open &&
+	       !client->is_batch_open;
+}
+
+static bool needs_settings(const struct client *client)
+{
+	return can_be_set(client) &&
 	       !settings_are_equal(client->server->settings, client->txn.settings);
 }
 
@@ -73,6 +79,29 @@ static enum stage_result send_statements(struct request *request)
 	return STAGE_WAIT;
 }
 
+/*
+ * After a RESET the client has been told the server's default where its own start-up option holds:
+ * it is told what it has as soon as it has a server with that, be it another one that needs not
+ * be set anything.
+ */
+static void tell_client(struct client *client)
+{
+	const struct server *server = client->server;
+	char name[64];
+
+	for (size_t i = 0; client->conn && i < server->n_reports; i++) {
+		const struct server_report *report = &server->reports[i];
+		size_t length = strlen(report->name);
+
+		for (size_t at = 0; length < sizeof(name) && at <= length; at++)
+			name[at] = (char)tolower((unsigned char)report->name[at]);
+		if (length < sizeof(name) && settings_get(client->txn.startup, name))
+			build_parameter_status(conn_out(client->conn), report->name,
+					       report->value);
+	}
+	client->wants_reports = false;
+}
+
 enum stage_result stage_prepare(struct request *request)
 {
 	struct client *client = request->client;
@@ -86,17 +115,9 @@ enum stage_result stage_prepare(struct request *request)
 		return STAGE_WAIT;
 	if (needs_settings(client))
 		return send_setup(request);
+	if (client->wants_reports && can_be_set(client))
+		tell_client(client);
 	return request->uses ? send_statements(request) : STAGE_NEXT;
-}
-
-/*
- * After a RESET the client has been told the server's default, where its own start-up option
- * holds: what brings that back is told to it, too.
- */
-static void tell_client(struct client *client, const struct frame *frame)
-{
-	if (client->wants_reports && client->conn && !server_is_node_report(frame))
-		conn_queue(client->conn, frame->body - FRAME_HEADER_BYTES, frame_size(frame));
 }
 
 static void note_failure(struct request *request, const struct frame *frame)
@@ -130,11 +151,12 @@ static void end_setup(struct request *request)
 	bool failed = request->failure.sqlstate[0] != '\0';
 
 	server->txn_status = TXN_IDLE;
-	client->wants_reports = false;
 	if (!failed) {
 		client->is_server_behind = false;
 		settings_unref(&server->settings);
 		server->settings = settings_ref(client->txn.settings);
+		if (client->wants_reports)
+			tell_client(client);
 	} else if (server->settings) {
 		/* What an earlier session had set may be to blame (its statement_timeout, say).
 		 */
@@ -214,7 +236,6 @@ size_t stage_prepare_data(struct request *request, const uint8_t *data, size_t l
 		at += frame_size(&frame);
 		if (frame.type == MSG_B_PARAMETER_STATUS) {
 			server_take_parameter(server, &frame);
-			tell_client(request->client, &frame);
 		} else if (frame.type == MSG_B_ERROR && request->is_statement_setup)
 			refuse_statement(request, &frame);
 		else if (frame.type == MSG_B_ERROR)
