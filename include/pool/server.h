@@ -88,7 +88,7 @@ struct server {
 	struct list cancels;     /* cancel requests under way to it, see pool/cancel.c */
 	unsigned ready_due;      /* while resetting: ReadyForQuery still to come */
 	bool is_error_tolerated; /* while resetting: in the round trip after a cancel */
-	bool is_checked;         /* resetting: only asked whether it still answers */
+	bool is_checked;         /* resetting: only asked whether it still answers; idle: it did */
 	bool is_reset_wanted;    /* parked: what is due after the cancel */
 	bool is_close_needed;    /* not to be lent again */
 	bool is_hung_up;         /* it was the server that ended the connection */

@@ -724,6 +724,7 @@ static void expire_slow(struct pool *pool, enum server_state state, usec now)
 
 		if (limit > 0 && now - server->state_since >= limit)
 			server_close(server, state == SERVER_LOGIN ? "the login timed out"
+					     : server->is_checked  ? "the check timed out"
 								   : "the reset timed out");
 	}
 }

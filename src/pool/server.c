@@ -363,12 +363,13 @@ static bool take_idle_message(struct server *server, const struct frame *frame)
 
 static void reset_failed(struct server *server, const struct frame *frame)
 {
+	const char *what = server->is_checked ? "check" : "reset";
 	struct wire_error error;
 	struct log_ctx ctx = server_ctx(server);
 
 	wire_error_parse(frame->body, frame->body_length, &error);
-	log_warnx(&ctx, "%s failed: %s", server->is_checked ? "check" : "reset", error.message);
-	server_close(server, "reset failed");
+	log_warnx(&ctx, "%s failed: %s", what, error.message);
+	server_close(server, server->is_checked ? "check failed" : "reset failed");
 }
 
 static bool take_reset_ready(struct server *server, const struct frame *frame)

@@ -76,8 +76,8 @@ static void check_idle(struct client *client, usec now)
 	}
 }
 
-/* Since when a transaction is open, be it of a single statement, or a BEGIN that no server has seen
- * yet; 0: none is. */
+/* Since when a transaction is open, be it of a single statement, or a BEGIN that no server has
+ * seen yet; 0: none is. */
 static usec transaction_since(const struct client *client)
 {
 	if (client->txn.began_at)
@@ -110,7 +110,9 @@ static void tell_waiting(struct client *client, usec now)
 		return;
 	request->is_wait_told = true;
 	build_notice(conn_out(client->conn), "NOTICE", "00000",
-		     "pointsman: no server connection is free, the request is queued",
+		     list_contains_node(&request->route_node)
+			     ? "pointsman: no node can take the request yet, it is queued"
+			     : "pointsman: no server connection is free, the request is queued",
 		     "reason: query_wait", NULL);
 	conn_flush(client->conn);
 }

@@ -166,8 +166,12 @@ START_TEST(test_reserve_pool)
 	backends_must_reach("app", "app", 3);
 	ck_assert_int_ge(support_now_ms() - began, 300);
 	admin_must_reach(proxy, "SHOW POOLS", "cl_waiting", 2);
-	for (int i = 0; i < 3; i++)
-		answered += is_answered(waiters[i]);
+	while (answered == 0) {
+		for (int i = 0; i < 3; i++)
+			answered += is_answered(waiters[i]);
+		ck_assert_int_lt(support_now_ms() - began, 20000);
+		support_poll_pause();
+	}
 	ck_assert_int_eq(answered, 1);
 	ck_assert_int_eq(backends("app", "app"), 3);
 	ck_assert(proxy_log_has(proxy, "taking a server of the reserve"));
@@ -185,8 +189,12 @@ START_TEST(test_min_pool_size)
 	PGconn *conns[4];
 
 	open_all(proxy, conns, 4, "app", "app"); /* on all workers */
-	backends_must_reach("app", "app", 4);
-	/* Never beyond it, though all workers fill it, and again after a loss. */
+	/* Each worker may have opened one more to greet its client. */
+	server_must_reach(0,
+			  "SELECT (count(*) BETWEEN 4 AND 6)::int FROM pg_stat_activity WHERE "
+			  "datname = 'app' AND usename = 'app' AND client_addr IS NOT NULL",
+			  1);
+	/* After a loss it is filled again, never beyond, though all workers do it. */
 	ck_assert(cluster_exec(servers, 0, "postgres",
 			       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
 			       "datname = 'app' AND client_addr IS NOT NULL"));
