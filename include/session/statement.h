@@ -86,6 +86,14 @@ struct statement {
 	struct statement *lru_older;
 };
 
+/*
+ * What decides, for server_find_statement(), whether a server still has it as it is meant: the
+ * session's settings (settings_context()), and whether DDL has shown since that what was
+ * prepared before is void, on all servers.
+ */
+struct settings;
+uint64_t statement_context(const struct statement *statement, const struct settings *settings);
+
 struct statement_cache;
 
 /* `idle_bytes_max`: what texts that no client holds any more may take. NULL without memory. */

@@ -10,6 +10,7 @@
 #include "base/panic.h"
 #include "session/relay_private.h"
 #include "session/sql_prepare.h"
+#include "wire/cursor.h"
 #include "wire/error.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -88,6 +89,46 @@ static bool is_first_that_counts(const struct request *request, uint32_t index)
 	return true;
 }
 
+/* More than one: they were made for the columns that the client knows. */
+static bool has_column_formats(const struct request *request, const struct op *op)
+{
+	struct cursor c;
+
+	cursor_init(&c, bytes_begin(&request->kept) + op->offset + FRAME_HEADER_BYTES,
+		    op->size - FRAME_HEADER_BYTES);
+	cursor_string(&c);
+	cursor_string(&c);
+	cursor_bytes(&c, (size_t)2 * cursor_u16(&c));
+	for (unsigned n = cursor_u16(&c); n > 0 && !c.failed; n--) {
+		uint32_t length = cursor_u32(&c);
+
+		if (length != UINT32_MAX)
+			cursor_bytes(&c, length);
+	}
+	return cursor_u16(&c) > 1 || c.failed;
+}
+
+/*
+ * Will the client learn which columns it gets? Who relies on an earlier description must be told
+ * that it does not hold any more: he would read the new rows by it.
+ */
+static bool is_described_anew(const struct request *request, const struct pending_entry *first)
+{
+	if (first->kind != PENDING_BIND)
+		return true;
+	if (has_column_formats(request, &request->ops[first->op]))
+		return false;
+	for (size_t i = first->op + 1; i < request->n_ops; i++) {
+		const struct op *op = &request->ops[i];
+
+		if (op->type == MSG_F_DESCRIBE && op->is_of_portal)
+			return true;
+		if (op->type != MSG_F_DESCRIBE)
+			return false;
+	}
+	return false;
+}
+
 /* Has nothing been carried out? Arguments of EXECUTE have been worked out. */
 static bool is_untouched(const struct request *request, const struct pending_entry *first)
 {
@@ -153,7 +194,8 @@ bool relay_heal(struct client *client, const struct frame *frame)
 	if (!is_stale_plan(frame, &error) && !is_lost_name(first, &error))
 		return false;
 	expire_statements(client, first);
-	if (!is_healable(client, first))
+	if (!is_healable(client, first) ||
+	    (is_stale_plan(frame, &error) && !is_described_anew(client->request, first)))
 		return false;
 	client->request->is_healed = true;
 	client->request->is_healing = true;

@@ -166,9 +166,9 @@ static void forget_statements(struct client *client)
 		const struct pending_entry *entry = pending_at(&client->pending, i);
 
 		if (entry->is_named &&
-		    !server_add_statement(server, entry->statement->id,
-					  entry->statement->body_length,
-					  settings_context(client->txn.settings)))
+		    !server_add_statement(
+			    server, entry->statement->id, entry->statement->body_length,
+			    statement_context(entry->statement, client->txn.settings)))
 			server->is_close_needed = true;
 	}
 }
@@ -247,7 +247,8 @@ static enum reply_fate take_command_complete(struct incoming *in, const struct f
 	if (first->kind == PENDING_QUERY)
 		sql_names_note_done(in->client, first->commands_done);
 	first->commands_done++;
-	if (in->client->is_query_cut && first->commands_done > 1 && !pins_are_held(&in->client->pins))
+	if (in->client->is_query_cut && first->commands_done > 1 &&
+	    !pins_are_held(&in->client->pins))
 		pins_add(in->client, PIN_UNKNOWN_STATE);
 	in->client->is_copying_in = false;
 	return first->kind == PENDING_EXECUTE ? answered(in, message_end) : REPLY_PASS;

@@ -103,9 +103,9 @@ static bool close_evicted(struct outgoing *out, uint64_t id)
 	return entry != NULL;
 }
 
-static uint64_t context_of(const struct outgoing *out)
+static uint64_t context_of(const struct outgoing *out, const struct statement *statement)
 {
-	return settings_context(out->client->txn.settings);
+	return statement_context(statement, out->client->txn.settings);
 }
 
 /*
@@ -114,7 +114,7 @@ static uint64_t context_of(const struct outgoing *out)
  */
 static bool is_prepared(struct outgoing *out, const struct statement *statement, bool *failed_out)
 {
-	switch (server_find_statement(out->server, statement->id, context_of(out))) {
+	switch (server_find_statement(out->server, statement->id, context_of(out, statement))) {
 	case SERVER_STATEMENT_READY: out->is_trusting = true; return true;
 	case SERVER_STATEMENT_ABSENT: return false;
 	case SERVER_STATEMENT_STALE: break;
@@ -185,7 +185,7 @@ static bool prepare_named(struct outgoing *out, struct statement *statement,
 	char name[STATEMENT_NAME_MAX];
 
 	if (!server_add_statement(out->server, statement->id, statement->body_length,
-				  context_of(out)))
+				  context_of(out, statement)))
 		return false;
 	if (statement->form == STATEMENT_SQL)
 		return prepare_by_sql(out, statement) && make_room(out, kept);
@@ -330,7 +330,7 @@ static bool ensure_target(struct outgoing *out, struct statement *statement)
 
 	if (statement->target_use != NAME_PREPARE)
 		return ensure_named(out, target, statement);
-	if (server_find_statement(out->server, target->id, context_of(out)) ==
+	if (server_find_statement(out->server, target->id, context_of(out, target)) ==
 	    SERVER_STATEMENT_ABSENT)
 		return true;
 	server_drop_statement(out->server, target->id);
@@ -348,7 +348,7 @@ static bool note_target(struct outgoing *out, struct op *op, struct pending_entr
 		entry->name_hash = op->name_hash;
 		entry->is_named = true;
 		return server_add_statement(out->server, target->id, target->body_length,
-					    context_of(out)) &&
+					    context_of(out, target)) &&
 		       make_room(out, op->statement);
 	}
 	if (op->statement->target_use == NAME_DEALLOCATE) {

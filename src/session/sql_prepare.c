@@ -450,9 +450,9 @@ void sql_names_of(const struct statement *statement, char name_out[NAME_BYTES_MA
 
 /* --- a Query's names on the server --- */
 
-static uint64_t context_of(const struct client *client)
+static uint64_t context_of(const struct client *client, const struct statement *statement)
 {
-	return settings_context(client->txn.settings);
+	return statement_context(statement, client->txn.settings);
 }
 
 static void note_done(struct client *client, const struct sql_use *use)
@@ -469,7 +469,7 @@ static void note_done(struct client *client, const struct sql_use *use)
 			log_warnx(&ctx, "out of memory: a prepared statement is lost");
 		use->target->n_parses++;
 		if (!server_add_statement(server, use->target->id, use->target->body_length,
-					  context_of(client)))
+					  context_of(client, use->target)))
 			server->is_close_needed = true;
 	}
 }
@@ -538,7 +538,7 @@ static bool prepare_now(struct client *client, struct statement *statement, stru
 		build_end(out, mark);
 	}
 	return server_add_statement(client->server, statement->id, statement->body_length,
-				    context_of(client));
+				    context_of(client, statement));
 }
 
 static bool is_first_use(const struct sql_uses *uses, size_t index)
@@ -555,7 +555,7 @@ static bool set_up_use(struct client *client, const struct sql_use *use, struct 
 	struct server *server = client->server;
 	struct statement *target = use->target;
 	enum server_statement found =
-		server_find_statement(server, target->id, context_of(client));
+		server_find_statement(server, target->id, context_of(client, target));
 	bool is_wanted = use->place.kind != NAME_PREPARE || !use->is_new;
 
 	target->n_uses += use->place.kind == NAME_EXECUTE;

@@ -14,6 +14,7 @@
 #include "base/panic.h"
 #include "base/random.h"
 #include "base/strmap.h"
+#include "pool/settings.h"
 
 #define MAP_CAPACITY_FIRST 4 /* a power of two, as all of them are */
 
@@ -373,6 +374,11 @@ static uint64_t body_hash(const struct statement *statement)
 static bool is_control(const struct statement_facts *facts)
 {
 	return facts->kind == VERDICT_TXN && facts->n_statements == 1;
+}
+
+uint64_t statement_context(const struct statement *statement, const struct settings *settings)
+{
+	return settings_context(settings) + statement->n_expired;
 }
 
 void statement_prove(struct statement *statement)

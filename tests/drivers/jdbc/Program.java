@@ -283,6 +283,12 @@ public class Program {
             for (int i = 0; i < 5; i++)
                 error(() -> value(c, "SELECT 1 / ?::int", 0));
             error(() -> value(c, "SELECT nothing FROM prepared WHERE id = ?", 1));
+            for (int i = 0; i < 5; i++)
+                value(c, "SELECT * FROM prepared WHERE id = ?", 1);
+            exec(c, "ALTER TABLE prepared ADD COLUMN w int DEFAULT 3");
+            show(value(c, "SELECT w FROM prepared WHERE id = ?", 1));
+            // The driver itself prepares again what no longer fits.
+            show(value(c, "SELECT * FROM prepared WHERE id = ?", 1));
             exec(c, "DISCARD ALL");
             show(value(c, "SELECT v FROM prepared WHERE id = ?", 7));
             exec(c, "DEALLOCATE ALL");

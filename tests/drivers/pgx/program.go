@@ -268,6 +268,16 @@ func prepared() {
 	show(text(c, "named", "a"))
 	must(c.DeallocateAll(ctx))
 	show(text(c, "SELECT $1::text", "after"))
+	// The result type of a cached statement changes: without a proxy the next use fails, and only
+	// the one after it is prepared anew.
+	exec(c, "CREATE TABLE changing (id int)")
+	exec(c, "INSERT INTO changing VALUES (1)")
+	show(one(c, "SELECT * FROM changing"))
+	exec(c, "ALTER TABLE changing ADD COLUMN v text DEFAULT 'new'")
+	if rows, err := c.Query(ctx, "SELECT * FROM changing"); err == nil {
+		rows.Close()
+	}
+	show(one(c, "SELECT * FROM changing"))
 }
 
 func copies() {
