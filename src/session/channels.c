@@ -26,6 +26,7 @@ struct channel {
 	struct pool_settings pool;
 	uint64_t serial;
 	bool is_heard;
+	bool is_refused; /* not to be found any more; it goes with its last subscription */
 	struct list subscriptions;
 };
 
@@ -118,10 +119,16 @@ static bool order(struct session_env *env, const struct channel *channel,
 }
 
 /* Nobody here listens to it any more. */
-static void drop_channel(struct session_env *env, struct channel *channel)
+static void unlink_channel(struct session_env *env, struct channel *channel)
 {
 	list_remove(&env->channel_list, &channel->node);
 	strmap_remove(env->channels, channel->key, channel->key_length);
+}
+
+static void drop_channel(struct session_env *env, struct channel *channel)
+{
+	if (!channel->is_refused)
+		unlink_channel(env, channel);
 	order(env, channel, CHANNEL_UNLISTEN, channel->serial);
 	free_channel(channel);
 }
@@ -523,7 +530,10 @@ void channels_answered(struct session_env *env, const struct channel_order *orde
 	if (!channel || channel->serial != order->serial)
 		return;
 	channel->is_heard = !failure;
-	/* With its last subscription the channel goes. */
+	/* Who listens again when he is woken makes a new channel, and the owner is asked again. */
+	channel->is_refused = failure != NULL;
+	if (failure)
+		unlink_channel(env, channel);
 	for (; left > 0; left--) {
 		struct subscription *subscription =
 			LIST_ENTRY(node, struct subscription, of_channel);
