@@ -112,7 +112,8 @@ void worker_keep_secret(void *context, const struct session_database *database, 
 		keyring_put(fleet_keyring(worker->fleet), &owner, secret, client_key);
 }
 
-/* The password of the database entry whose user this is, or NULL. */
+/* The password of the database entry whose user this is, or NULL. Another cluster may have the
+ * same names, and is not to be shown this one's password. */
 static const char *forced_password(const struct worker *worker, const struct pool_key *key)
 {
 	LIST_EACH (&worker->env.databases, node) {
@@ -121,7 +122,8 @@ static const char *forced_password(const struct worker *worker, const struct poo
 
 		if (database->password && database->user &&
 		    strcmp(database->user, key->user) == 0 &&
-		    strcmp(database->dbname, key->database) == 0)
+		    strcmp(database->dbname, key->database) == 0 &&
+		    strcmp(database->cluster_name, key->cluster_name) == 0)
 			return database->password;
 	}
 	return NULL;

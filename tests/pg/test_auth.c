@@ -403,6 +403,36 @@ START_TEST(test_forced_user)
 }
 END_TEST
 
+/* Two clusters with a database and a user of the same names: each is shown its own password only.
+ */
+START_TEST(test_password_of_another_cluster)
+{
+	char cluster[512];
+	struct test_proxy *proxy;
+	PGconn *conn;
+
+	snprintf(cluster, sizeof(cluster),
+		 "}, { name = \"second\";\n"
+		 "  nodes = ({ name = \"same\"; host = \"127.0.0.1\"; port = %d; });\n"
+		 "  monitor = { user = \"monitor\"; password = \"monitor_secret\";\n"
+		 "    database = \"postgres\"; interval = \"200ms\"; };\n",
+		 servers->nodes[0].port);
+	proxy = proxy_must_start(&(struct proxy_options){
+		.cluster = cluster,
+		.databases = "{ name = \"one\"; cluster = \"main\"; dbname = \"app\"; "
+			     "user = \"scram_user\"; password = \"not it\"; },\n"
+			     "{ name = \"two\"; cluster = \"second\"; dbname = \"app\"; "
+			     "user = \"scram_user\"; password = \"scram_user_secret\"; }" });
+	/* From now on the worker knows both. */
+	conn = proxy_connect_with(proxy, "app", "one", NULL);
+	PQfinish(conn);
+	conn = db_open_as(proxy, "app", "two", NULL);
+	ck_assert_str_eq(db_text(conn, "SELECT current_user"), "scram_user");
+	PQfinish(conn);
+	proxy_must_stop_after_errors(&proxy);
+}
+END_TEST
+
 /* what a server says to the proxy's log-in is what the client hears. */
 START_TEST(test_refusal_of_a_server)
 {
@@ -460,6 +490,7 @@ static Suite *auth_suite(void)
 	tcase_add_test(tcase, test_stored_secret_of_another_salt);
 	tcase_add_test(tcase, test_key_is_not_for_a_forced_user);
 	tcase_add_test(tcase, test_forced_user);
+	tcase_add_test(tcase, test_password_of_another_cluster);
 	tcase_add_test(tcase, test_refusal_of_a_server);
 	tcase_add_test(tcase, test_no_secret_in_the_log);
 	return suite;
