@@ -27,6 +27,7 @@ struct server_login {
 	struct scram_client *scram;
 	bool is_authenticated; /* AuthenticationOk has come */
 	bool is_scram_proved;  /* and before it, with SCRAM, the server's own proof */
+	bool is_asked;         /* for a proof: once */
 	bool is_scram_begun;
 	bool is_answered; /* the server has said something */
 	bool is_protocol_refused;
@@ -215,8 +216,6 @@ static bool begin_scram(struct server *server, struct cursor *c)
 	const char *mechanism;
 	const char *error;
 
-	if (login->is_scram_begun)
-		return refuse(server, "08P01", "a second SASL authentication");
 	if (!read_offer(c, &offer))
 		return refuse(server, "08P01", "malformed AuthenticationSASL");
 	if (!make_scram_client(server))
@@ -259,6 +258,18 @@ static bool continue_scram(struct server *server, struct cursor *c)
 	return refuse(server, "08P01", error);
 }
 
+/*
+ * PostgreSQL asks once. Who asks again would have our answers pile up without end, or, behind a
+ * SCRAM exchange that he cannot finish, the password in clear text.
+ */
+static bool is_first_question(struct server *server)
+{
+	if (server->login->is_asked)
+		return refuse(server, "08P01", "the server asks for a second proof");
+	server->login->is_asked = true;
+	return true;
+}
+
 static bool take_authentication(struct server *server, const struct frame *frame)
 {
 	struct server_login *login = server->login;
@@ -279,9 +290,9 @@ static bool take_authentication(struct server *server, const struct frame *frame
 			return false;
 		login->is_authenticated = true;
 		return true;
-	case AUTH_REQ_PASSWORD: return answer_password(server);
-	case AUTH_REQ_MD5: return answer_md5(server, &c);
-	case AUTH_REQ_SASL: return begin_scram(server, &c);
+	case AUTH_REQ_PASSWORD: return is_first_question(server) && answer_password(server);
+	case AUTH_REQ_MD5: return is_first_question(server) && answer_md5(server, &c);
+	case AUTH_REQ_SASL: return is_first_question(server) && begin_scram(server, &c);
 	case AUTH_REQ_SASL_CONTINUE:
 	case AUTH_REQ_SASL_FINAL: return continue_scram(server, &c);
 	default:
