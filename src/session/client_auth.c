@@ -146,11 +146,13 @@ static bool is_mapped(const struct client_login *login, const struct hba_rule *r
 static bool check_certificate(struct client_login *login, const struct hba_rule *rule)
 {
 	const char *common_name = conn_tls_peer_name(login->conn);
-	const char *name = rule->is_by_dn ? conn_tls_peer_dn(login->conn) : common_name;
+	const char *whole_name = conn_tls_peer_dn(login->conn);
+	const char *name = rule->is_by_dn ? whole_name : common_name;
 
 	if (rule->clientcert == HBA_CLIENTCERT_NONE)
 		return true;
-	if (!common_name && !name) {
+	/* A good one need not have a common name, unless that is asked for. */
+	if (!common_name && !whole_name) {
 		login_reject(login, "28000", "no_certificate",
 			     "connection requires a valid client certificate");
 		return false;

@@ -37,6 +37,8 @@ static bool make_certificates(void)
 	       cert_make(certs, "bob@corp", &(struct cert_options){ .issuer = "ca" }) &&
 	       cert_make(certs, "app_corp",
 			 &(struct cert_options){ .issuer = "ca", .common_name = "app@corp" }) &&
+	       cert_make(certs, "nameless",
+			 &(struct cert_options){ .issuer = "ca", .common_name = "" }) &&
 	       support_server_user(&uid, &gid) && chown(key, uid, gid) != -1;
 }
 
@@ -284,6 +286,9 @@ START_TEST(test_rules_about_certificates)
 	must_not_connect(proxy, "app", NULL, "bob@corp",
 			 "certificate authentication failed for user \"app\"");
 	must_connect(proxy, "scram_user", NULL, "app");
+	must_connect(proxy, "scram_user", NULL, "nameless"); /* verify-ca asks for no name */
+	must_not_connect(proxy, "app", NULL, "nameless",
+			 "certificate authentication failed for user \"app\"");
 	must_not_connect(proxy, "scram_user", NULL, NULL, NO_CERTIFICATE);
 	must_not_connect(proxy, "scram_user", "password=wrong", "app",
 			 "password authentication failed");

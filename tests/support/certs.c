@@ -73,8 +73,9 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const char *name,
 	X509_set_pubkey(certificate, key);
 	if (X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const unsigned char *)"tests",
 				       -1, -1, 0) != 1 ||
-	    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
-				       (const unsigned char *)common_name, -1, -1, 0) != 1)
+	    (common_name[0] &&
+	     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+					(const unsigned char *)common_name, -1, -1, 0) != 1))
 		return false;
 	return (!options->is_ca ||
 		add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE")) &&

@@ -10,7 +10,7 @@
 
 /* Zero or NULL takes the default, named here. */
 struct cert_options {
-	const char *common_name; /* the certificate's name */
+	const char *common_name; /* the certificate's name; "" for none */
 	const char *issuer;      /* name of the CA that signs it; itself */
 	const char *alternative; /* "DNS:localhost,IP:127.0.0.1"; none */
 	int days;                /* until it ends; 30. Below 0: it has ended */
