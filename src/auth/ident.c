@@ -144,15 +144,21 @@ void ident_destroy(struct ident **ident_pointer)
 
 /* --- asking --- */
 
-/* `word` with "\1" replaced by what the group has caught. false: too long for a name. */
+/*
+ * `word` with "\1" replaced by what the group has caught. false: too long for a name, or the
+ * group took no part in the match (as in PostgreSQL, hba.c: check_ident_usermap).
+ */
 static bool expand(const char *word, const char *system_user, const regmatch_t *group,
 		   char out[NAME_SIZE])
 {
 	const char *reference = strstr(word, "\\1");
-	int caught = group->rm_so == -1 ? 0 : (int)(group->rm_eo - group->rm_so);
-	int length = snprintf(out, NAME_SIZE, "%.*s%.*s%s", (int)(reference - word), word, caught,
-			      caught ? system_user + group->rm_so : "", reference + 2);
+	int length;
 
+	if (group->rm_so == -1)
+		return false;
+	length = snprintf(out, NAME_SIZE, "%.*s%.*s%s", (int)(reference - word), word,
+			  (int)(group->rm_eo - group->rm_so), system_user + group->rm_so,
+			  reference + 2);
 	return length >= 0 && length < NAME_SIZE;
 }
 

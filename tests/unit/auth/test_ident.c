@@ -43,6 +43,7 @@ static const char *const map = "# MAP SYSTEM USER\n"
 			       "m \"cn of two words\" \"all\"\n"
 			       "m /^svc- /^app_[a-z]+$\n"
 			       "m \"/^a,b$\" comma\n"
+			       "m /^(.*)@ops$|^guest$ \\1root\n"
 			       "other robert carol\n"
 			       "lit x \\1\n";
 
@@ -67,6 +68,8 @@ static const struct {
 	{ "m", "@example.org", "", true },
 	{ "m", "eve@staff", "pre_eve_post", true },
 	{ "m", "eve@staff", "eve", false },
+	{ "m", "super@ops", "superroot", true },
+	{ "m", "guest", "root", false }, /* the group has caught nothing */
 	{ "m", "root", "anybody", true },
 	{ "m", "cn of two words", "all", true },
 	{ "m", "cn of two words", "anybody", false },
