@@ -29,4 +29,11 @@ bool conninfo_address(const struct resolve_address *address, char out[CONNINFO_A
 size_t conninfo_add_tls(const struct tls_settings *tls, const char **keywords,
 			const char **values, size_t n);
 
+/*
+ * Has the server begun a COPY, which no question of ours asks for? Then PQgetResult() answers the
+ * same for ever, without waiting, and the connection is of no use any more.
+ */
+struct pg_result;
+bool conninfo_is_copy(const struct pg_result *result);
+
 #endif

@@ -3,6 +3,7 @@
  */
 #include "probe/conninfo.h"
 
+#include <libpq-fe.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,4 +67,14 @@ bool conninfo_address(const struct resolve_address *address, char out[CONNINFO_A
 	snprintf(out, CONNINFO_ADDRESS_MAX, "%.*s", (int)(file - local->sun_path),
 		 local->sun_path);
 	return true;
+}
+
+bool conninfo_is_copy(const struct pg_result *result)
+{
+	switch (PQresultStatus(result)) {
+	case PGRES_COPY_OUT:
+	case PGRES_COPY_IN:
+	case PGRES_COPY_BOTH: return true;
+	default: return false;
+	}
 }

@@ -338,6 +338,10 @@ static void continue_asking(struct line *line)
 		}
 		PQclear(line->result);
 		line->result = result;
+		if (conninfo_is_copy(result)) {
+			fail_line(line, "the server began a COPY");
+			return;
+		}
 	}
 	wait_for_answer(line);
 }

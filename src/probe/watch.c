@@ -354,6 +354,10 @@ static void continue_asking(struct watch *watch)
 		}
 		PQclear(watch->result);
 		watch->result = result;
+		if (conninfo_is_copy(result)) {
+			fail_step(watch, "the server began a COPY");
+			return;
+		}
 	}
 	wait_for_answer(watch);
 }

@@ -31,7 +31,8 @@ enum behaviour {
 	CLOSE_ON_QUERY,
 	REFUSE_LOGIN,
 	REFUSE_QUERY,
-	REFUSE_FULL_QUERY
+	REFUSE_FULL_QUERY,
+	BEGIN_COPY
 };
 
 struct server {
@@ -121,6 +122,16 @@ static void refuse(struct server_conn *conn, const char *severity, const char *s
 	send_out(conn, &out);
 }
 
+/* CopyOutResponse: text, no columns. */
+static void begin_copy(struct server_conn *conn)
+{
+	static const uint8_t message[] = { 'H', 0, 0, 0, 7, 0, 0, 0 };
+	struct bytes out = { 0 };
+
+	bytes_append(&out, message, sizeof(message));
+	send_out(conn, &out);
+}
+
 static void on_query(struct server_conn *conn, const char *sql)
 {
 	struct server *server = conn->server;
@@ -136,6 +147,7 @@ static void on_query(struct server_conn *conn, const char *sql)
 		break;
 	case REFUSE_QUERY: refuse(conn, "ERROR", "XX000", "it is broken"); break;
 	case CLOSE_ON_QUERY: close_conn(conn); break;
+	case BEGIN_COPY: begin_copy(conn); break;
 	case KEEP_SILENT: break;
 	default: send_row(conn); break;
 	}
@@ -455,6 +467,7 @@ static const struct {
 	{ CLOSE_ON_QUERY, false, "closed the connection" },
 	{ REFUSE_LOGIN, true, "FATAL:  the database system is starting up" },
 	{ REFUSE_QUERY, false, "ERROR:  it is broken" },
+	{ BEGIN_COPY, false, "began a COPY" },
 };
 
 START_TEST(down_after_the_second_try_and_up_again)
