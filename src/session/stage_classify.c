@@ -632,7 +632,11 @@ static bool classify_op(struct request *request, struct op *op, const uint8_t *b
 		return true;
 	}
 	switch (op->type) {
-	case MSG_F_QUERY: return classify_query(request, op, body);
+	case MSG_F_QUERY:
+		/* It ends the unnamed statement, whoever answers it. */
+		statement_unref(&client->unnamed);
+		client->is_unnamed_foreign = false;
+		return classify_query(request, op, body);
 	case MSG_F_PARSE:
 		client->identity->database->traffic.client_parse_count++;
 		return classify_parse(request, op, &c);
