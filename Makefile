@@ -67,6 +67,7 @@ SCENARIO := $(sort $(wildcard tests/scenario/*.c)) $(CERTS)
 INTEGRATION := $(sort $(wildcard tests/pg/*.c))
 DRIVERS	 := tests/drivers/run.c
 REGRESS	 := $(sort $(wildcard tests/regress/*.c))
+PROPERTY := $(sort $(wildcard tests/property/*.c))
 
 # A suite without sources has no program and nothing to run.
 TEST_PROGRAMS := $(OUT)/unit $(if $(SCENARIO),$(OUT)/scenario)
@@ -75,6 +76,7 @@ RUN_SCENARIO  := $(if $(SCENARIO),$(OUT)/scenario)
 RUN_INTEGRATION := $(if $(INTEGRATION),$(OUT)/integration $(PROGRAM))
 RUN_DRIVERS   := $(OUT)/drivers $(PROGRAM)
 RUN_REGRESS   := $(OUT)/regress $(PROGRAM)
+RUN_PROPERTY  := $(OUT)/property $(PROGRAM)
 NOTHING	      := echo '0 passed, 0 failed, 0 skipped'
 
 # Check's limits of time are there to end what hangs; a busy machine or a sanitizer is only slow.
@@ -90,7 +92,7 @@ SUM	= tests/support/sum_results.sh
 # $(call run,WORD,COMMAND): says "WORD target" and runs it quietly, or shows it under V=1.
 run	= $(if $(V),,@printf '  %-8s%s\n' $(1) $@; )$(2)
 
-.PHONY: all help deps demo check check-built unit scenario integration drivers regress tests \
+.PHONY: all help deps demo check check-built unit scenario integration drivers regress soak tests \
 	asan ubsan tsan sanitized lint format install clean
 .DELETE_ON_ERROR:
 
@@ -104,6 +106,7 @@ help:
 	@echo 'make unit [SUITE=name]  make scenario  make integration   one kind of tests'
 	@echo 'make drivers [SUITE=name]  programs of real drivers, direct and through the proxy'
 	@echo "make regress            PostgreSQL's own regression SQL, direct and through the proxy"
+	@echo 'make soak [SOAK_SECONDS= SOAK_SEED=]  random clients, each compared with a direct one'
 	@echo 'make asan|ubsan|tsan    unit and scenario tests under a sanitizer'
 	@echo 'make lint  make format  make install [PREFIX= DESTDIR=]  make clean'
 
@@ -130,6 +133,9 @@ $(OUT)/drivers: $(call objects,$(DRIVERS) $(SUPPORT))
 $(OUT)/regress: $(call objects,$(REGRESS) $(SUPPORT))
 	$(call run,LINK,$(LINK) -o $@ $^ $(LIBS))
 
+$(OUT)/property: $(call objects,$(PROPERTY) $(SUPPORT))
+	$(call run,LINK,$(LINK) -o $@ $^ $(LIBS))
+
 $(OUT)/obj/tests/%.o: INCLUDES += -Itests/unit -Itests/support
 
 $(OUT)/obj/%.o: %.c Makefile | build/.packages
@@ -144,7 +150,7 @@ build/.packages:
 	@touch $@
 
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(UNIT) $(SCENARIO) $(INTEGRATION) \
-	$(DRIVERS) $(REGRESS) \
+	$(DRIVERS) $(REGRESS) $(PROPERTY) \
 	$(SUPPORT)))
 
 # --- tests
@@ -165,7 +171,14 @@ drivers: $(OUT)/drivers $(PROGRAM)
 regress: $(OUT)/regress $(PROGRAM)
 	@CC='$(CC)' $(RUN_REGRESS) --all
 
-tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration) $(OUT)/drivers $(OUT)/regress
+# Random clients against a reference, which `make check` does for 25 seconds with one seed.
+SOAK_SECONDS ?= 3600
+SOAK_SEED    ?= $(shell date +%s)
+soak: $(OUT)/property $(PROGRAM)
+	@$(RUN_PROPERTY) --seed $(SOAK_SEED)000 --seconds $(SOAK_SECONDS)
+
+tests: $(TEST_PROGRAMS) $(if $(INTEGRATION),$(OUT)/integration) $(OUT)/drivers $(OUT)/regress \
+	$(OUT)/property
 
 # In steps of their own, as the first installs what the second asks pkg-config for.
 check:
@@ -177,7 +190,7 @@ check:
 check-built:
 	@CC='$(CC)' tests/support/lint.sh $(if $(filter 1,$(WERROR)),,text)
 	@CC='$(CC)' $(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)' '$(RUN_DRIVERS)' \
-		'$(RUN_REGRESS)'
+		'$(RUN_REGRESS)' '$(RUN_PROPERTY)'
 
 asan ubsan tsan:
 	$(RECURSE) BUILD=$@ sanitized
