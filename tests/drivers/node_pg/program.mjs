@@ -39,7 +39,8 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 topics.session = async () => {
   await withClient({ application_name: 'my app', options: '-c search_path=public -c work_mem=3MB' }, async (c) => {
     const status = {}
-    c.connection.on('parameterStatus', (m) => (status[m.parameterName] = m.parameterValue))
+    // client_encoding is told again, with the value it has, after RESET: see README.md
+    c.connection.on('parameterStatus', (m) => m.parameterName !== 'client_encoding' && (status[m.parameterName] = m.parameterValue))
     show(await value(c, 'SHOW application_name'), await value(c, 'SHOW work_mem'), await value(c, 'SHOW search_path'))
     await c.query("SET application_name = 'another'")
     show(status, await value(c, 'SHOW application_name'))
