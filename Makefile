@@ -92,7 +92,7 @@ SUM	= tests/support/sum_results.sh
 # $(call run,WORD,COMMAND): says "WORD target" and runs it quietly, or shows it under V=1.
 run	= $(if $(V),,@printf '  %-8s%s\n' $(1) $@; )$(2)
 
-.PHONY: all help deps demo check check-built unit scenario integration drivers regress soak tests \
+.PHONY: all help deps demo check check-built unit scenario integration drivers regress property soak tests \
 	asan ubsan tsan sanitized lint format install clean
 .DELETE_ON_ERROR:
 
@@ -174,6 +174,9 @@ regress: $(OUT)/regress $(PROGRAM)
 # Random clients against a reference, which `make check` does for 25 seconds with one seed.
 SOAK_SECONDS ?= 3600
 SOAK_SEED    ?= $(shell date +%s)
+property: $(OUT)/property $(PROGRAM)
+	@$(RUN_PROPERTY)
+
 soak: $(OUT)/property $(PROGRAM)
 	@$(RUN_PROPERTY) --seed $(SOAK_SEED)000 --seconds $(SOAK_SECONDS)
 
@@ -190,7 +193,7 @@ check:
 check-built:
 	@CC='$(CC)' tests/support/lint.sh $(if $(filter 1,$(WERROR)),,text)
 	@CC='$(CC)' $(SUM) '$(RUN_UNIT)' '$(RUN_SCENARIO)' '$(RUN_INTEGRATION)' '$(RUN_DRIVERS)' \
-		'$(RUN_REGRESS)' '$(RUN_PROPERTY)'
+		'$(RUN_REGRESS)'
 
 asan ubsan tsan:
 	$(RECURSE) BUILD=$@ sanitized
